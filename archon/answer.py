@@ -1,0 +1,140 @@
+"""Answers one question with a pipeline, and accounts for every call it took."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from archon.components import Context
+from archon.energy import Recorder, share
+from archon.engines.base import Completion, Engine
+from archon.pipeline import CallStore, Pipeline, QueryResult, run_live
+from archon.spec import PipelineSpec
+from archon.tasks import Query, Task
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call of the answer; ``energy_j`` is its share of the window, None if unmeasured."""
+
+    component: str
+    model: str
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+    ttft_s: float | None
+    latency_s: float
+    attempts: int
+    energy_j: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a pipeline answered and what it took.
+
+    Attributes:
+        answer: The first candidate's extracted answer, its text if none was stated, None if the
+            pipeline ended without a candidate.
+        p_correct: The judge's score of that candidate, None if unjudged.
+        energy_method: ``counter``, ``polled`` or ``estimated``; the window is the measurement,
+            the calls' joules are shares of it.
+    """
+
+    answer: str | None
+    p_correct: float | None
+    candidates: Sequence[Mapping[str, Any]]
+    calls: Sequence[CallRecord]
+    energy_j: float | None
+    energy_method: str
+    basis: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+
+def answer_one(
+    spec: PipelineSpec,
+    query: Query,
+    task: Task,
+    *,
+    engines: Mapping[str, Engine],
+    recorder: Recorder,
+    runner: asyncio.Runner,
+    concurrency: int,
+) -> Answer:
+    """Run a spec on one query, live, in one metered window.
+
+    Args:
+        engines: Model alias → engine.
+        concurrency: Calls in flight per model.
+
+    Raises:
+        EngineError: A server is gone.
+    """
+    by_identity = {engine.identity: engine for engine in engines.values()}
+    aliases = {engine.identity: alias for alias, engine in engines.items()}
+    context = Context(task, {alias: engine.identity for alias, engine in engines.items()})
+    with recorder.window(spec.name, concurrency) as pending:
+        (result,) = runner.run(
+            run_live(
+                Pipeline(spec, context),
+                [query],
+                CallStore(None),
+                by_identity.__getitem__,
+                concurrency=1,
+            )
+        )
+    window = pending.window
+    assert window is not None
+    joules = window.joules(recorder.basis)
+    first = result.candidates[0] if result.candidates else None
+    return Answer(
+        answer=None if first is None else first.raw_answer or first.text,
+        p_correct=None if first is None else first.score,
+        candidates=[
+            {
+                "text": candidate.text,
+                "answer": candidate.raw_answer,
+                "score": candidate.score,
+                "model": candidate.origin,
+            }
+            for candidate in result.candidates
+        ],
+        calls=_calls(result, aliases, joules),
+        energy_j=joules,
+        energy_method=recorder.basis.method,
+        basis=recorder.basis.label,
+        seconds=window.seconds,
+    )
+
+
+def _calls(
+    result: QueryResult, aliases: Mapping[str, str], joules: float | None
+) -> list[CallRecord]:
+    made: list[tuple[str, str, Completion]] = [
+        (spend.place, aliases[spend.drawn.request.model], completion)
+        for spend in result.spent.values()
+        for completion in spend.completions()
+    ]
+    shares: list[float | None] = [None] * len(made)
+    if joules is not None and made:
+        # One query alone has no price list; time in the server is what its joules went with.
+        shares = share(joules, [call.latency_s for _, _, call in made]).tolist()
+    return [
+        CallRecord(
+            component=place.partition(" ")[2],
+            model=alias,
+            prompt_tokens=call.prompt_tokens,
+            cached_tokens=call.cached_tokens,
+            completion_tokens=call.completion_tokens,
+            ttft_s=call.ttft_s,
+            latency_s=call.latency_s,
+            attempts=call.attempts,
+            energy_j=energy,
+            error=call.error,
+        )
+        for (place, alias, call), energy in zip(made, shares, strict=True)
+    ]

@@ -1,0 +1,212 @@
+"""The program ``archon``: one place for its commands and their errors."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast, get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from archon.answer import Answer, answer_one
+from archon.energy import Recorder, choose_basis, open_meter
+from archon.engines.base import Engine
+from archon.engines.client import OpenAIEngine
+from archon.engines.pool import ZooPool
+from archon.engines.zoo import Device, load_zoo
+from archon.errors import ArchonError, UsageError
+from archon.hardware import device
+from archon.messages import Message
+from archon.report.html import write_report
+from archon.search.command import search_command
+from archon.search.progress import Progress
+from archon.search.replay import replay
+from archon.search.results import priced_figures
+from archon.spec import EndpointModel, PipelineSpec, ZooModel, load_spec
+from archon.tasks import FreeTask, Query, SplitName
+
+_EXAMPLES = """examples:
+  archon search conf=quickstart
+  archon run outputs/latest/best.yaml "What is 12 + 31?"
+  archon run outputs/latest/best.yaml --split select
+  archon report outputs/latest
+"""
+_RUN_EXAMPLES = """examples:
+  archon run outputs/latest/best.yaml "What is 12 + 31?"
+  archon run best.yaml "What is 12 + 31?" --json
+  archon run outputs/latest/best.yaml --split select     (from the ledger, no model is called)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status: 0 done, 1 failed, 2 bad input."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["search"]:
+        return search_command(arguments[1:])
+    args = _parser().parse_args(arguments)
+    try:
+        status: int = args.act(args)
+    except ArchonError as error:
+        print(f"archon {args.command}: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f"archon {args.command}: stopped", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="archon",
+        description="Inference-time pipelines with the most accuracy per joule.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("search", help="find the best pipeline (see archon search --help)")
+    run = commands.add_parser(
+        "run",
+        help="answer a question with a pipeline",
+        description="Answer a question with a pipeline and account for every call, or replay the "
+        "pipeline over a split of its study from the ledger.",
+        epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("spec", type=Path, metavar="SPEC", help="pipeline file (YAML or JSON)")
+    run.add_argument("question", nargs="?", help="what to ask")
+    run.add_argument("--split", choices=get_args(SplitName), help="replay over this split instead")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
+    run.add_argument("--concurrency", type=int, default=16, help="calls in flight per model")
+    run.set_defaults(act=_run)
+    report = commands.add_parser(
+        "report",
+        help="draw the report of a results folder again",
+        epilog="example:\n  archon report outputs/latest\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    report.add_argument("folder", type=Path, metavar="FOLDER")
+    report.set_defaults(act=_report)
+    return parser
+
+
+def _report(args: argparse.Namespace) -> int:
+    print(write_report(args.folder))
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    if (args.question is None) == (args.split is None):
+        raise UsageError("give either a question or --split")
+    if args.split is not None:
+        return _replay(args)
+    if not args.question.strip():
+        raise UsageError("the question is empty")
+    if args.concurrency < 1:
+        raise UsageError("--concurrency: at least 1")
+    spec = load_spec(args.spec)
+    progress = Progress()
+    try:
+        answer = _ask(spec, args.question, args.concurrency, progress)
+    finally:
+        progress.close()
+    if args.json:
+        print(json.dumps(answer.to_json(), ensure_ascii=False))
+    else:
+        _print_answer(answer)
+    if answer.answer is None:
+        errors = [call.error for call in answer.calls if call.error]
+        raise ArchonError(f"no answer: {errors[0] if errors else 'no candidate was left'}")
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    evaluation = replay(args.spec, args.split)
+    figures = priced_figures(evaluation) | {"method": "priced", "calls": evaluation.calls}
+    if args.json:
+        print(json.dumps({"split": args.split, **figures}))
+    else:
+        print(
+            f"{evaluation.spec.name} on {args.split}: accuracy {figures['accuracy']:.4f}, "
+            f"{figures['energy_j']:.4f} J/query (priced), {evaluation.calls} calls from the ledger"
+        )
+    return 0
+
+
+def _ask(spec: PipelineSpec, question: str, concurrency: int, progress: Progress) -> Answer:
+    names = [spec.models[alias] for alias in spec.used_models()]
+    zoo = load_zoo([ref.zoo for ref in names if isinstance(ref, ZooModel)])
+    with ExitStack() as stack:
+        meter = open_meter()
+        stack.callback(meter.close)
+        pool = ZooPool(
+            zoo,
+            device=cast("Device", device()),
+            concurrency=concurrency,
+            log_dir=Path("outputs/logs"),
+            tell=progress.say,
+        )
+        stack.callback(pool.close)
+        pool.start([pool.identity(name) for name in zoo])
+        engines: dict[str, Engine] = {}
+        for alias in spec.used_models():
+            ref = spec.models[alias]
+            if isinstance(ref, ZooModel):
+                engines[alias] = pool.engine(pool.identity(ref.zoo))
+            else:
+                engines[alias] = _endpoint(ref, concurrency)
+        query = Query("question", (Message("user", question),), None)
+        progress.show("answering", spec.name)
+        return answer_one(
+            spec,
+            query,
+            FreeTask(),
+            engines=engines,
+            recorder=Recorder(meter, choose_basis(meter.domains), own_pids=pool.pids),
+            runner=stack.enter_context(asyncio.Runner()),
+            concurrency=concurrency,
+        )
+
+
+def _endpoint(ref: EndpointModel, concurrency: int) -> OpenAIEngine:
+    key = os.environ.get(ref.api_key_env) if ref.api_key_env else "none"
+    if key is None:
+        raise UsageError(f"set {ref.api_key_env} to the API key of {ref.base_url}")
+    return OpenAIEngine(
+        ref.base_url,
+        ref.model,
+        ref.model_dump_json(),
+        api_key=key,
+        concurrency=concurrency,
+    )
+
+
+def _print_answer(answer: Answer) -> None:
+    out = Console(highlight=False)
+    if answer.answer is not None:
+        out.print(answer.answer, markup=False)
+    joules = "–" if answer.energy_j is None else f"{answer.energy_j:.2f} J"
+    table = Table(title=f"{joules} in {answer.seconds:.1f} s (energy: {answer.basis})")
+    for column in ("component", "model"):
+        table.add_column(column)
+    for column in ("prompt", "cached", "generated", "latency", "joules (share)"):
+        table.add_column(column, justify="right")
+    for call in answer.calls:
+        table.add_row(
+            call.component,
+            call.model,
+            str(call.prompt_tokens),
+            "–" if call.cached_tokens is None else str(call.cached_tokens),
+            call.error or str(call.completion_tokens),
+            f"{call.latency_s:.2f} s",
+            "–" if call.energy_j is None else f"{call.energy_j:.2f}",
+        )
+    out.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

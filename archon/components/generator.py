@@ -1,0 +1,71 @@
+"""The generator: draws samples for the question, in a prompt style."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from archon.components.base import Component, Context, State, Steps, ask_about, register
+from archon.components.styles import STYLES
+from archon.engines.base import Request, Sampling
+
+
+class Sampled(Component):
+    """The settings shared by components that write candidates."""
+
+    model: str
+    samples: int = Field(1, ge=1, le=1024)
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(512, ge=1)
+    stop: tuple[str, ...] = ()
+    style: str = "plain"
+    instruction: str | None = None
+
+    shares_layer: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _check(self) -> "Sampled":
+        if self.style not in STYLES:
+            raise ValueError(f"unknown style {self.style!r}; known: {', '.join(STYLES)}")
+        if self.temperature == 0 and self.samples > 1:
+            raise ValueError("samples at temperature 0 are copies; set samples: 1 or temperature")
+        return self
+
+    @property
+    def sampling(self) -> Sampling:
+        """The sampling parameters as a request carries them."""
+        return Sampling(self.temperature, self.max_tokens, self.top_p, self.stop, logprobs=True)
+
+    def asked(self) -> str:
+        """Return the instruction put after the question (`instruction` wins over `style`)."""
+        return STYLES[self.style] if self.instruction is None else self.instruction
+
+    def most_candidates(self, arriving: int) -> int:  # noqa: ARG002 - replaces what came in
+        """Return the number of samples."""
+        return self.samples
+
+
+@register
+class Generator(Sampled):
+    """Draws `samples` completions of the question.
+
+    Reads messages, writes candidates. Calls: `samples`. A failed call yields no candidate.
+    """
+
+    type: Literal["generator"] = "generator"
+
+    first: ClassVar[bool] = True
+
+    def run(self, state: State, context: Context) -> Steps:
+        """See `Component.run`."""
+        request = context.remember(
+            (self.key, context.models[self.model], state.query_id),
+            lambda: self._request(state, context),
+        )
+        (drawn,) = yield (request,)
+        return context.candidates(drawn, self.samples, self.model)
+
+    def _request(self, state: State, context: Context) -> Request:
+        asked = self.asked()
+        messages = ask_about(state.messages, asked) if asked else state.messages
+        return context.request(self.model, messages, self.sampling, self.samples)

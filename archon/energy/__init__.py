@@ -1,0 +1,46 @@
+"""Energy: meters, windows recorded on them, and price lists fitted to windows.
+
+From outside, import the names listed here; ``testing`` holds the suite every meter must pass.
+"""
+
+from archon.energy.combined import CombinedMeter, open_meter
+from archon.energy.estimated import Coefficients, EstimatedMeter
+from archon.energy.meter import Domain, DomainKind, Meter, Method, Reading
+from archon.energy.nvml import NvmlMeter
+from archon.energy.prices import (
+    Coef,
+    Cost,
+    Load,
+    ModelPrice,
+    PriceList,
+    fit_model_price,
+    share,
+)
+from archon.energy.recorder import Pending, Recorder
+from archon.energy.windows import Basis, DomainEnergy, Window, choose_basis
+
+__all__ = [
+    "Basis",
+    "Coef",
+    "Coefficients",
+    "CombinedMeter",
+    "Cost",
+    "Domain",
+    "DomainEnergy",
+    "DomainKind",
+    "EstimatedMeter",
+    "Load",
+    "Meter",
+    "Method",
+    "ModelPrice",
+    "NvmlMeter",
+    "Pending",
+    "PriceList",
+    "Reading",
+    "Recorder",
+    "Window",
+    "choose_basis",
+    "fit_model_price",
+    "open_meter",
+    "share",
+]

@@ -1,0 +1,51 @@
+"""What a meter is: cumulative joules per domain."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+DomainKind = Literal["gpu", "cpu", "dram", "soc"]
+Method = Literal["counter", "polled", "estimated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One rail a meter reads.
+
+    Attributes:
+        name: ``gpu:<uuid>``, ``cpu:<package>``, ``dram:<package>`` or ``soc``.
+        kind: What the rail feeds.
+        method: ``counter`` (hardware energy counter), ``polled`` (integrated power),
+            ``estimated`` (modelled from utilisation).
+        tick_s: Seconds between updates of the source; bounds the error of short windows.
+    """
+
+    name: str
+    kind: DomainKind
+    method: Method
+    tick_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Cumulative joules of one domain, or None with the reason it could not be read."""
+
+    joules: float | None
+    reason: str | None = None
+
+
+class Meter(ABC):
+    """A source of cumulative energy readings. Reading must be cheap and never raise."""
+
+    @property
+    @abstractmethod
+    def domains(self) -> tuple[Domain, ...]:
+        """The rails this meter reads, fixed for its lifetime."""
+
+    @abstractmethod
+    def read(self) -> Mapping[str, Reading]:
+        """Return the cumulative joules per domain name, monotonic while the source is sound."""
+
+    def close(self) -> None:  # noqa: B027 - a meter may hold nothing
+        """Release handles and stop sampling threads."""

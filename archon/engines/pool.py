@@ -1,0 +1,219 @@
+"""The models of a run: identities for keys, engines for calls, servers started when needed."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from archon.engines.base import Engine
+from archon.engines.client import OpenAIEngine
+from archon.engines.fetch import LocalModel, resolve
+from archon.engines.vllm_server import VllmServer
+from archon.engines.zoo import Device, Zoo, ZooEntry
+from archon.engines.zoo import identity as identity_of
+from archon.errors import UsageError
+
+Tell = Callable[[str], None]
+"""Told in one line what the pool is doing."""
+
+
+class ModelPool(ABC):
+    """Engines by model identity."""
+
+    @abstractmethod
+    def identity(self, name: str) -> str:
+        """Return the identity of a zoo model, fetching its weights if need be.
+
+        Raises:
+            UsageError: The pool has no such model.
+        """
+
+    @abstractmethod
+    def prefix_blocks(self) -> Mapping[str, int]:
+        """Return identity → tokens per prefix-cache block."""
+
+    @abstractmethod
+    def is_up(self, identity: str) -> bool:
+        """Return whether `engine` can be had without `start`."""
+
+    @abstractmethod
+    def start(self, identities: Iterable[str]) -> None:
+        """Make the engines ready; returns when all of them answer.
+
+        Raises:
+            EngineError: A server did not start.
+        """
+
+    @abstractmethod
+    def engine(self, identity: str) -> Engine:
+        """Return a ready engine (after `start`)."""
+
+    def revive(self, identity: str) -> bool:  # noqa: ARG002
+        """Restart a server of ours that has died; False when there is nothing to restart."""
+        return False
+
+    def pids(self) -> list[int]:
+        """Return the processes that do the models' work here."""
+        return []
+
+    def close(self) -> None:  # noqa: B027 - a pool may own nothing
+        """Stop what the pool started."""
+
+
+class EnginePool(ModelPool):
+    """A pool of engines that already run, by model name."""
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self._by_name = dict(engines)
+        self._by_identity = {engine.identity: engine for engine in engines.values()}
+
+    def identity(self, name: str) -> str:
+        """See `ModelPool.identity`."""
+        if name not in self._by_name:
+            raise UsageError(f"no model {name!r}; there are: {', '.join(self._by_name)}")
+        return self._by_name[name].identity
+
+    def prefix_blocks(self) -> Mapping[str, int]:
+        """See `ModelPool.prefix_blocks`."""
+        return {identity: engine.prefix_block for identity, engine in self._by_identity.items()}
+
+    def is_up(self, identity: str) -> bool:
+        """See `ModelPool.is_up`."""
+        return identity in self._by_identity
+
+    def start(self, identities: Iterable[str]) -> None:
+        """See `ModelPool.start`."""
+
+    def engine(self, identity: str) -> Engine:
+        """See `ModelPool.engine`."""
+        return self._by_identity[identity]
+
+
+class ZooPool(ModelPool):
+    """Zoo models: local ones behind vLLM servers of ours, remote ones behind their endpoint.
+
+    Args:
+        zoo: The models this run may use.
+        device: ``cpu`` or ``cuda``.
+        concurrency: Most calls in flight per model; also what the servers batch.
+        log_dir: Folder for the servers' logs.
+        tell: Told about downloads and starting servers.
+    """
+
+    def __init__(
+        self, zoo: Zoo, *, device: Device, concurrency: int, log_dir: Path, tell: Tell
+    ) -> None:
+        self._zoo = zoo
+        self._device = device
+        self._concurrency = concurrency
+        self._log_dir = log_dir
+        self._tell = tell
+        self._local: dict[str, LocalModel] = {}
+        self._names: dict[str, str] = {}
+        self._servers: dict[str, VllmServer] = {}
+        self._engines: dict[str, OpenAIEngine] = {}
+
+    def identity(self, name: str) -> str:
+        """See `ModelPool.identity`."""
+        entry = self._entry(name)
+        if name not in self._names:
+            if entry.remote:
+                self._names[name] = identity_of(entry, {})
+            else:
+                local = resolve(entry, on_progress=lambda what, _: self._tell(what))
+                self._local[name] = local
+                self._names[name] = local.identity
+        return self._names[name]
+
+    def prefix_blocks(self) -> Mapping[str, int]:
+        """See `ModelPool.prefix_blocks`."""
+        return {
+            identity: 0
+            if self._zoo[name].remote
+            else self._zoo[name].serving.on(self._device).prefix_block
+            for name, identity in self._names.items()
+        }
+
+    def is_up(self, identity: str) -> bool:
+        """See `ModelPool.is_up`."""
+        return identity in self._engines
+
+    def start(self, identities: Iterable[str]) -> None:
+        """See `ModelPool.start`."""
+        names = [name for name, identity in self._names.items() if identity in set(identities)]
+        new = [name for name in names if self._names[name] not in self._engines]
+        servers = {name: self._server(name) for name in new if not self._zoo[name].remote}
+        for name, server in servers.items():
+            self._tell(f"starting {name}")
+            self._servers[name] = server
+            server.start()
+        for name, server in servers.items():
+            server.wait_ready()
+            self._tell(f"{name} answers at {server.base_url}")
+        for name in new:
+            self._engines[self._names[name]] = self._engine(name)
+
+    def engine(self, identity: str) -> Engine:
+        """See `ModelPool.engine`."""
+        return self._engines[identity]
+
+    def revive(self, identity: str) -> bool:
+        """See `ModelPool.revive`."""
+        name = next(name for name, known in self._names.items() if known == identity)
+        server = self._servers.pop(name, None)
+        if server is None:
+            return False
+        self._tell(f"the server of {name} died; starting it again")
+        server.stop()
+        del self._engines[identity]
+        self.start([identity])
+        return True
+
+    def pids(self) -> list[int]:
+        """See `ModelPool.pids`."""
+        return [pid for server in self._servers.values() for pid in server.pids()]
+
+    def close(self) -> None:
+        """See `ModelPool.close`."""
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()
+        self._engines.clear()
+
+    def _entry(self, name: str) -> ZooEntry:
+        if name not in self._zoo:
+            raise UsageError(f"no model {name!r} in this run; there are: {', '.join(self._zoo)}")
+        return self._zoo[name]
+
+    def _server(self, name: str) -> VllmServer:
+        return VllmServer(
+            self._local[name],
+            self._zoo[name],
+            device=self._device,
+            log_dir=self._log_dir,
+            share=len(self._zoo),
+            max_num_seqs=self._concurrency,
+        )
+
+    def _engine(self, name: str) -> OpenAIEngine:
+        entry, identity = self._zoo[name], self._names[name]
+        if entry.remote:
+            assert entry.base_url is not None
+            key = os.environ.get(entry.api_key_env) if entry.api_key_env else "none"
+            if key is None:
+                raise UsageError(f"{name}: set {entry.api_key_env} to the endpoint's API key")
+            return OpenAIEngine(
+                entry.base_url,
+                entry.model or name,
+                identity,
+                api_key=key,
+                concurrency=self._concurrency,
+            )
+        return OpenAIEngine(
+            self._servers[name].base_url,
+            name,
+            identity,
+            concurrency=self._concurrency,
+            prefix_block=self.prefix_blocks()[identity],
+            vllm=True,
+        )

@@ -1,0 +1,105 @@
+"""The walk of a query through the layers: one for replay, phases and live alike."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+from archon.components import Candidate, Component, Context, Drawn, State
+from archon.engines.base import Completion, Request
+from archon.spec import PipelineSpec
+from archon.tasks.task import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request and the component that makes it, such as ``1.0 ranker``."""
+
+    place: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Samples one query's pipeline took of one request; each call is counted once."""
+
+    place: str
+    drawn: Drawn
+    samples: int
+
+    def completions(self) -> Sequence[Completion]:
+        """Return the calls this spend stands for."""
+        return self.drawn.completions[: self.samples]
+
+
+@dataclass(slots=True)
+class QueryResult:
+    """What a pipeline made of one query.
+
+    Attributes:
+        candidates: What the last layer left; the first is the answer.
+        spent: Request key → what was taken of it.
+    """
+
+    query: Query
+    candidates: tuple[Candidate, ...] = ()
+    spent: dict[bytes, Spend] = field(default_factory=dict)
+
+    @property
+    def answer(self) -> str | None:
+        """The extracted answer as written, None when there is none."""
+        return self.candidates[0].raw_answer if self.candidates else None
+
+    def note(self, ask: Ask, drawn: Drawn) -> None:
+        """Count the samples of an ask; asking again for the same ones costs nothing."""
+        request = ask.request
+        known = self.spent.get(request.key)
+        if known is None or known.samples < request.samples:
+            self.spent[request.key] = Spend(ask.place, drawn, request.samples)
+
+
+Walk = Generator[Sequence[Ask], Sequence[Drawn], tuple[Candidate, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A spec bound to model identities, ready to walk queries through its layers.
+
+    Attributes:
+        context: Task, identities and counters shared by the components.
+    """
+
+    spec: PipelineSpec
+    context: Context
+
+    def walk(self, query: Query) -> Walk:
+        """Yield the asks of each step, be sent what was drawn, return the final candidates."""
+        state = State(query.id, query.messages)
+        for depth, layer in enumerate(self.spec.layers):
+            candidates = yield from self._layer(depth, layer, state)
+            state = State(query.id, query.messages, candidates)
+        return state.candidates
+
+    def _layer(self, depth: int, layer: Sequence[Component], state: State) -> Walk:
+        runs = [component.run(state, self.context) for component in layer]
+        outputs: list[tuple[Candidate, ...]] = [()] * len(runs)
+        sent: list[Sequence[Drawn] | None] = [None] * len(runs)
+        active = list(range(len(runs)))
+        while active:
+            asks: list[Ask] = []
+            counts: list[tuple[int, int]] = []
+            for index in active:
+                try:
+                    wanted = runs[index].send(sent[index])  # type: ignore[arg-type]
+                except StopIteration as stop:
+                    outputs[index] = stop.value
+                else:
+                    place = f"{depth}.{index} {layer[index].type}"
+                    asks += [Ask(place, request) for request in wanted]
+                    counts.append((index, len(wanted)))
+            active = [index for index, _ in counts]
+            if active:
+                drawn = yield asks
+                start = 0
+                for index, count in counts:
+                    sent[index] = drawn[start : start + count]
+                    start += count
+        return tuple(candidate for output in outputs for candidate in output)

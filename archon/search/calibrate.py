@@ -1,0 +1,163 @@
+"""Calibration: windows that separate prefill from decode, fitted to a price list.
+
+One token in a batch of 32 costs a fraction of a token alone, so a call has no joules of its own;
+a workload at a load has. The windows therefore run at the target's concurrency.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from archon.energy import Basis, ModelPrice, PriceList, Recorder, fit_model_price
+from archon.energy import Load as PricedLoad
+from archon.engines.base import Request, Sampling
+from archon.errors import ArchonError
+from archon.ledger import Ledger
+from archon.messages import Message
+from archon.pipeline import CallStore
+from archon.search.generate import Generator
+
+VERSION = 1
+"""Part of the fingerprint: raise it when the windows change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """One kind of window: words per prompt, most tokens per answer, rounds at full load."""
+
+    name: str
+    words: int
+    max_tokens: int
+    rounds: int
+
+
+DESIGNS = (
+    Design("short prompts, one token", 8, 1, 3),
+    Design("long prompts, one token", 120, 1, 1),
+    Design("short prompts, long answers", 8, 48, 1),
+    Design("long prompts, short answers", 60, 12, 1),
+)
+"""Prompt length, answer length and number of calls vary independently over these."""
+
+
+def price_key(
+    models: Sequence[str], facts: Mapping[str, str], basis: Basis, concurrency: int, extra: object
+) -> str:
+    """Return the fingerprint under which a price list is stored and found again."""
+    content = [VERSION, sorted(models), dict(facts), basis.label, concurrency, repr(extra)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def calibrate(
+    generator: Generator,
+    models: Sequence[str],
+    facts: Mapping[str, str],
+    *,
+    repeats: int,
+    idle_seconds: float,
+    seed: int,
+    tell: Callable[[str, float], None],
+) -> PriceList:
+    """Measure idle power and the price of each model's work.
+
+    Args:
+        models: Model identities; all are started first, so that idle is with models loaded.
+        repeats: Windows of each design.
+        tell: Told what is being measured and the fraction done.
+
+    Raises:
+        ArchonError: A window's energy could not be read, or the windows do not separate the
+            terms.
+    """
+    recorder = generator.recorder
+    epoch = generator.ledger.new_epoch(generator.study, "calibration")
+    store = CallStore(generator.ledger, epoch)
+    total = len(models) * (len(DESIGNS) * repeats + 1) + 1
+    generator.ready(models)
+    done = 0
+    prices: dict[str, ModelPrice] = {}
+    rng = random.Random(seed)
+    for model in models:
+        tell("warm-up", done / total)
+        _window(generator, store, model, Design("warm-up", 30, 8, 1), rng)
+        done += 1
+        loads = []
+        for _ in range(repeats):
+            for design in DESIGNS:
+                tell(design.name, done / total)
+                loads.append(_window(generator, store, model, design, rng))
+                done += 1
+        try:
+            prices[model] = fit_model_price(loads)
+        except ValueError as error:
+            raise ArchonError(f"calibration of {model}: {error}") from error
+    tell("idle", done / total)
+    idle_watts = measure_idle(recorder, idle_seconds)
+    return PriceList(
+        idle_watts=idle_watts,
+        basis=recorder.basis.label,
+        method=recorder.basis.method,
+        concurrency=generator.concurrency,
+        models=prices,
+        fingerprint=dict(facts),
+    )
+
+
+def measure_idle(recorder: Recorder, seconds: float) -> float:
+    """Return the watts of the basis with models loaded and nothing running.
+
+    Raises:
+        ArchonError: A rail of the basis could not be read.
+    """
+    _, window = recorder.measure_idle(seconds)
+    watts = window.watts(recorder.basis)
+    if watts is None:
+        raise ArchonError(f"idle power: {_reason(window.domains)}; see `archon energy`")
+    return watts
+
+
+def load_prices(ledger: Ledger, key: str) -> PriceList | None:
+    """Return the price list stored under a key, None if there is none."""
+    record = ledger.load_prices(key)
+    return None if record is None else PriceList.from_json(record)
+
+
+def _window(
+    generator: Generator, store: CallStore, model: str, design: Design, rng: random.Random
+) -> PricedLoad:
+    requests = [
+        Request(
+            model,
+            (Message("user", _prompt(rng, design)),),
+            Sampling(0.0, design.max_tokens, logprobs=True),
+        )
+        for _ in range(generator.concurrency * design.rounds)
+    ]
+    jobs = [(request, 0) for request in requests]
+    phase = generator.phase(store, model, jobs, f"calibration: {design.name}")
+    calls = [drawn.completions[0] for r in requests if (drawn := store.drawn(r)) is not None]
+    failed = [call.error for call in calls if call.error is not None]
+    if failed:
+        raise ArchonError(f"calibration: {len(failed)} calls failed, the first: {failed[0]}")
+    if phase.joules is None:
+        raise ArchonError(f"calibration: {_reason(phase.window.domains)}; see `archon energy`")
+    return PricedLoad(
+        prefill_tokens=sum(call.prompt_tokens - (call.cached_tokens or 0) for call in calls),
+        decode_tokens=sum(call.completion_tokens for call in calls),
+        calls=len(calls),
+        joules=phase.joules,
+        seconds=phase.window.seconds,
+    )
+
+
+def _prompt(rng: random.Random, design: Design) -> str:
+    """Return a prompt no other call shares a prefix with, which asks for a long answer."""
+    words = " ".join(str(rng.randrange(10, 100)) for _ in range(design.words))
+    return f"{words}\nContinue this list with as many numbers as you can."
+
+
+def _reason(domains: Sequence[object]) -> str:
+    reasons = [getattr(domain, "reason", None) for domain in domains]
+    return "energy could not be read: " + "; ".join(r for r in reasons if r)

@@ -1,0 +1,118 @@
+"""What one pipeline is worth: scores from the calls, joules from the price list."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archon.components import Context
+from archon.metrics import Array, Load, Metrics, Sample, measure
+from archon.pipeline import CallStore, Pipeline, QueryResult, run_phases
+from archon.pipeline.phases import Generate, Job
+from archon.pipeline.pricing import Pricer
+from archon.spec import PipelineSpec
+from archon.tasks import Query, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One pipeline on some queries, priced.
+
+    Attributes:
+        sample: One repeat; joules and busy seconds are priced.
+        calls: Calls the pipeline spends on these queries.
+        generated: How many of them were made now, not read from the ledger.
+        failed: Calls that gave no text.
+        counts: What the components counted (``ranker.unparsed``, …).
+    """
+
+    spec: PipelineSpec
+    load: Load
+    results: Sequence[QueryResult]
+    sample: Sample
+    metrics: Metrics
+    calls: int
+    generated: int
+    failed: int
+    counts: Counter[str]
+
+    @property
+    def joules_charged(self) -> float:
+        """Priced joules of all its calls."""
+        return float(self.sample.joules.sum())
+
+
+class Evaluator:
+    """Evaluates specs over queries of one task from one store of calls.
+
+    Args:
+        generate: Makes the calls the store does not hold, see `run_phases`.
+        identities: Canonical JSON of a spec's model reference → model identity.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        store: CallStore,
+        pricer: Pricer,
+        load: Load,
+        identities: dict[str, str],
+        generate: Generate,
+    ) -> None:
+        self.task = task
+        self.load = load
+        self.pricer = pricer
+        self._store = store
+        self._identities = identities
+        self._generate = generate
+        self._memory: dict[object, object] = {}
+
+    def bind(self, spec: PipelineSpec) -> Pipeline:
+        """Return the spec ready to run, sharing prompts with every other one."""
+        models = {
+            alias: self._identities[ref.model_dump_json()] for alias, ref in spec.models.items()
+        }
+        return Pipeline(spec, Context(self.task, models, self._memory))
+
+    def evaluate(self, spec: PipelineSpec, queries: Sequence[Query]) -> Evaluation:
+        """Run a spec over queries and price it.
+
+        Raises:
+            EngineError: A model server is gone.
+        """
+        generated = 0
+
+        def generate(model: str, jobs: Sequence[Job]) -> None:
+            nonlocal generated
+            generated += len(jobs)
+            self._generate(model, jobs)
+
+        pipeline = self.bind(spec)
+        results = run_phases(pipeline, queries, self._store, generate)
+        costs = [self.pricer.query(result) for result in results]
+        scores = [self.task.score(result.query, result.answer) for result in results]
+        sample = Sample(
+            score=np.array([scores], dtype=float),
+            joules=np.array([[cost.joules for cost in costs]]),
+            busy_s=np.array([[cost.seconds for cost in costs]]),
+            weight=weights(queries),
+            value=np.array([query.value for query in queries], dtype=float),
+        )
+        spends = [spend for result in results for spend in result.spent.values()]
+        return Evaluation(
+            spec=spec,
+            load=self.load,
+            results=results,
+            sample=sample,
+            metrics=measure(sample, self.load),
+            calls=sum(spend.samples for spend in spends),
+            generated=generated,
+            failed=sum(not call.ok for spend in spends for call in spend.completions()),
+            counts=pipeline.context.counts,
+        )
+
+
+def weights(queries: Sequence[Query]) -> Array:
+    """Return the traffic weights [queries]."""
+    return np.array([query.weight for query in queries], dtype=float)

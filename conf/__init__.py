@@ -1,0 +1,1 @@
+"""Packaged configurations: studies here, groups `task`, `models` and `hardware` below."""

@@ -1,0 +1,140 @@
+"""Several models, each with its samples and style, then a way to make one answer of them.
+
+Finishes: ``vote`` (plurality), ``confident_vote`` (votes weighted by the writer's confidence),
+``rank`` (a listwise judge picks), ``verify`` (a judge filters, the rest votes), ``fuse`` (a model
+writes one answer out of all), ``critique`` (a critic comments, then a fuser writes), ``rank_fuse``
+(the published generate-rank-fuse recipe).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from archon.components.critic import Critic
+from archon.components.fuser import Fuser
+from archon.components.generator import Generator
+from archon.components.ranker import Ranker
+from archon.components.verifier import Verifier
+from archon.components.vote import Vote
+from archon.spec import Layer, PipelineSpec, ZooModel
+from search_spaces.baseline import Baseline
+from search_spaces.single import STYLES
+
+SAMPLES = (1, 2, 3, 4, 6, 8)
+TEMPERATURES = (0.3, 0.6, 0.9)
+FINISHES = ("vote", "confident_vote", "rank", "verify", "fuse", "critique", "rank_fuse")
+
+
+def suggest(
+    trial: optuna.trial.BaseTrial,
+    zoo: Sequence[str],
+    *,
+    styles: Mapping[str, Sequence[int]] = STYLES,
+    samples: Sequence[int] = SAMPLES,
+    temperatures: Sequence[float] = TEMPERATURES,
+    finishes: Sequence[str] = FINISHES,
+) -> PipelineSpec:
+    """Return generators and a finish.
+
+    A model with 0 samples takes no part; if all have 0, the last takes part with one. A model
+    that answers once answers greedily.
+    """
+    counts = {model: trial.suggest_categorical(f"{model}.samples", [0, *samples]) for model in zoo}
+    if not any(counts.values()):
+        counts[zoo[-1]] = 1
+    generators = tuple(
+        _generator(trial, model, count, styles, temperatures)
+        for model, count in counts.items()
+        if count
+    )
+    layers: list[Layer] = [generators]
+    name = " + ".join(_name(generator) for generator in generators)
+    if sum(counts.values()) > 1:
+        finish = trial.suggest_categorical("finish", list(finishes))
+        layers += _finish(trial, finish, zoo, styles)
+        name += f", {finish.replace('_', ' ')}"
+    used = {alias for layer in layers for part in layer for alias in part.model_aliases()}
+    models = {model: ZooModel(zoo=model) for model in zoo if model in used}
+    return PipelineSpec(name=name, models=models, layers=tuple(layers))
+
+
+def _generator(
+    trial: optuna.trial.BaseTrial,
+    model: str,
+    samples: int,
+    styles: Mapping[str, Sequence[int]],
+    temperatures: Sequence[float],
+) -> Generator:
+    style = trial.suggest_categorical(f"{model}.style", list(styles))
+    limit = trial.suggest_categorical(f"{model}.{style}.max_tokens", list(styles[style]))
+    temperature = 0.0
+    if samples > 1:
+        temperature = trial.suggest_categorical(f"{model}.temperature", list(temperatures))
+    return Generator(
+        model=model, samples=samples, temperature=temperature, max_tokens=limit, style=style
+    )
+
+
+def _finish(
+    trial: optuna.trial.BaseTrial,
+    finish: str,
+    zoo: Sequence[str],
+    styles: Mapping[str, Sequence[int]],
+) -> list[Layer]:
+    if finish in {"vote", "confident_vote"}:
+        return [(Vote(weight="confidence" if finish == "confident_vote" else "count"),)]
+    judge = trial.suggest_categorical("judge", list(zoo)) if len(zoo) > 1 else zoo[0]
+    if finish == "rank":
+        return [(Ranker(model=judge),)]
+    if finish == "verify":
+        return [(Verifier(model=judge),), (Vote(),)]
+    style = trial.suggest_categorical("fuse.style", list(styles))
+    fuser = Fuser(model=judge, temperature=0.0, style=style, max_tokens=max(styles[style]))
+    if finish == "critique":
+        return [(Critic(model=judge, max_tokens=128),), (fuser,)]
+    if finish == "rank_fuse":
+        return [(Ranker(model=judge, top_k=3),), (fuser,)]
+    return [(fuser,)]
+
+
+def _name(generator: Generator) -> str:
+    times = f"{generator.samples}x " if generator.samples > 1 else ""
+    warmth = f" T{generator.temperature:g}" if generator.temperature else ""
+    return f"{times}{generator.model} {generator.style}{warmth}"
+
+
+def baselines(
+    zoo: Sequence[str],
+    *,
+    styles: Mapping[str, Sequence[int]] = STYLES,
+    samples: Sequence[int] = SAMPLES,
+    temperatures: Sequence[float] = TEMPERATURES,
+    finishes: Sequence[str] = FINISHES,
+) -> list[Baseline]:
+    """Return each model alone, each model's plurality, and the published recipe, in all styles."""
+    several = next((count for count in sorted(samples) if count >= 4), max(samples))
+    found: list[Baseline] = []
+    for model in zoo:
+        others: dict[str, Any] = {f"{other}.samples": 0 for other in zoo if other != model}
+        for style, limits in styles.items():
+            for limit in limits:
+                asked = {f"{model}.style": style, f"{model}.{style}.max_tokens": limit}
+                alone = {**others, **asked, f"{model}.samples": 1}
+                found.append(Baseline(f"{model} alone", single=True, params=alone))
+                if several > 1 and "vote" in finishes:
+                    sampled = {
+                        **others,
+                        **asked,
+                        f"{model}.samples": several,
+                        f"{model}.temperature": temperatures[0],
+                    }
+                    vote = {**sampled, "finish": "vote"}
+                    found.append(
+                        Baseline(f"{model} plurality of {several}", single=False, params=vote)
+                    )
+                if several > 1 and "rank_fuse" in finishes and model == zoo[-1]:
+                    judge = {"judge": model} if len(zoo) > 1 else {}
+                    recipe = {**sampled, "finish": "rank_fuse", **judge, "fuse.style": style}
+                    found.append(Baseline("generate, rank, fuse", single=False, params=recipe))
+    return found

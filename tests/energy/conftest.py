@@ -1,0 +1,102 @@
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from archon.energy import Domain, Meter, Reading
+
+
+class ReplayMeter(Meter):
+    """Gives readings handed to it, the last one for ever; counts how often it was read."""
+
+    def __init__(self, *readings: Mapping[str, float | None], method="counter", tick_s=0.001):
+        self._readings = list(readings)
+        self.reads = 0
+        self._domains = tuple(
+            Domain(name, name.partition(":")[0], method, tick_s) for name in readings[0]
+        )
+
+    @property
+    def domains(self):
+        return self._domains
+
+    def read(self):
+        now = self._readings[min(self.reads, len(self._readings) - 1)]
+        self.reads += 1
+        return {
+            name: Reading(joules, None if joules is not None else "gone")
+            for name, joules in now.items()
+        }
+
+
+class Ticker:
+    """A clock that moves when told."""
+
+    def __init__(self, now: float = 1000.0):
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Ticker:
+    return Ticker()
+
+
+@pytest.fixture
+def replay():
+    return ReplayMeter
+
+
+class FakeProc:
+    """A proc file system of two CPUs and 4 GB, in which jiffies are spent by hand."""
+
+    def __init__(self, root: Path, hz: int = 100):
+        self.root = root
+        self.hz = hz
+        self.jiffies = dict.fromkeys(
+            ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest"], 0
+        )
+        (root / "meminfo").write_text(f"MemTotal:       {4 * 2**20} kB\nMemFree: 1 kB\n")
+        self.spend(user=100, idle=900)
+
+    def spend(self, **seconds: float) -> None:
+        for name, spent in seconds.items():
+            self.jiffies[name] += round(spent * self.hz)
+        counts = " ".join(map(str, self.jiffies.values())) + " 0"
+        (self.root / "stat").write_text(f"cpu  {counts}\ncpu0 {counts}\ncpu1 {counts}\nintr 5\n")
+
+    def process(self, pid: int, parent: int, seconds: float, reaped: float = 0.0) -> None:
+        """``seconds`` of its own, and those of children it has waited for."""
+        (self.root / str(pid)).mkdir(exist_ok=True)
+        own, waited = round(seconds * self.hz), round(reaped * self.hz)
+        fields = f"S {parent} 1 1 0 -1 0 0 0 0 0 {own} 0 {waited} 0 20 0"
+        (self.root / str(pid) / "stat").write_text(f"{pid} (a (b) c) {fields}\n")
+
+
+@pytest.fixture
+def proc(tmp_path, monkeypatch) -> FakeProc:
+    monkeypatch.setattr("archon.energy.proc.tick_s", lambda: 0.01)
+    root = tmp_path / "proc"
+    root.mkdir()
+    return FakeProc(root)
+
+
+@pytest.fixture(scope="session")
+def build_fake_nvml(tmp_path_factory):
+    """Compile the stand-in for NVIDIA's library; returns the folder to put it on the path."""
+
+    def build(*flags: str) -> Path:
+        folder = tmp_path_factory.mktemp("nvml")
+        source = Path(__file__).with_name("fake_nvml.c")
+        library = folder / "libnvidia-ml.so.1"
+        command = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", *flags, "-o", library, source]
+        subprocess.run([*command, "-lm"], check=True)
+        return folder
+
+    return build
