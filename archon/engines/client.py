@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 from openai.types.chat import ChatCompletion
@@ -67,8 +68,14 @@ class OpenAIEngine(Engine):
         self._retry = retry or RetryPolicy()
         self._vllm = vllm
         self._slots = asyncio.Semaphore(concurrency)
+        local = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
         self._client = openai.AsyncOpenAI(
-            base_url=base_url, api_key=api_key, max_retries=0, timeout=deadline_s
+            base_url=base_url,
+            api_key=api_key,
+            max_retries=0,
+            timeout=deadline_s,
+            # A proxy set for the world outside must not be asked for servers in here.
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=not local),
         )
 
     async def complete(

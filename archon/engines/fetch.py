@@ -70,7 +70,7 @@ def resolve(
     """
     if entry.remote:
         raise UsageError(f"{entry.name} is served at {entry.base_url}: it has no weights to fetch")
-    cache = cache_dir or default_cache_dir()
+    cache = (cache_dir or default_cache_dir()).absolute()
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:

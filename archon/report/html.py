@@ -17,11 +17,7 @@ from archon.report.tables import (
     format_si,
 )
 
-_VERDICT_CLASS = {
-    "winner_beats_baselines": "good",
-    "winner_meets_alone": "good",
-    "not_compared": "plain",
-}
+_GOOD_VERDICTS = {"winner_beats_baselines", "winner_meets_alone"}
 
 
 def write_report(folder: Path) -> Path:

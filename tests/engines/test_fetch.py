@@ -126,6 +126,15 @@ def test_a_moved_cache_still_counts(tmp_path: Path, index: Path) -> None:
 
 
 @pytest.mark.usefixtures("index")
+def test_the_path_is_absolute_whatever_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARCHON_CACHE", "cache")
+    assert resolve(entry(WHEELS), convert=Converter()).path.is_relative_to(tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("index")
 def test_what_was_cut_off_never_counts(tmp_path: Path) -> None:
     def dies_half_way(source: Path, target: Path) -> None:
         Converter()(source, target)

@@ -37,7 +37,7 @@ def test_the_cpu_server_never_splits_a_prefill() -> None:
         ("--model", "/models/tiny"),
         ("--max-model-len", "4096"),
         ("--max-num-batched-tokens", "4096"),
-        ("--block-size", "128"),
+        ("--block-size", "32"),
         ("--max-num-seqs", "16"),
         ("--quantization", "fp8"),
         ("--seed", "1"),

@@ -19,7 +19,7 @@ sources:
     sha256: {SHA}
 serving:
   args: [--max-num-seqs, 32]
-  cpu: {{env: {{VLLM_CPU_KVCACHE_SPACE: 2}}, prefix_block: 32}}
+  cpu: {{env: {{VLLM_CPU_KVCACHE_SPACE: 2}}, prefix_block: 64}}
 """
 REMOTE = """
 name: far
@@ -63,9 +63,9 @@ def test_own_folders_come_before_the_packaged_one(models: Path) -> None:
 
 def test_the_prefix_block_depends_on_the_device(models: Path) -> None:
     serving = load_zoo(["tiny"], [models])["tiny"].serving
-    assert (serving.on("cpu").prefix_block, serving.on("cuda").prefix_block) == (32, 16)
+    assert (serving.on("cpu").prefix_block, serving.on("cuda").prefix_block) == (64, 16)
     default = load_zoo(["smollm2-135m"])["smollm2-135m"].serving
-    assert (default.on("cpu").prefix_block, default.on("cuda").prefix_block) == (128, 16)
+    assert (default.on("cpu").prefix_block, default.on("cuda").prefix_block) == (32, 16)
 
 
 def test_numbers_in_arguments_and_environment_become_text(models: Path) -> None:

@@ -130,9 +130,9 @@ def test_the_accounting_of_search_and_prices_is_shown(make_folder: Folder) -> No
     ("kind", "mood"),
     [
         ("winner_beats_baselines", "good"),
-        ("baseline", "bad"),
+        ("winner_meets_alone", "good"),
+        ("baseline_wins", "bad"),
         ("none_meets_floor", "bad"),
-        ("not_compared", "plain"),
     ],
 )
 def test_the_verdict_is_coloured_by_its_kind(make_folder: Folder, kind: str, mood: str) -> None:
