@@ -39,18 +39,19 @@ quickstart: install
 install: $(RUNTIME)
 
 test: $(RUNTIME) $(TOOLS)
-	@$(call checks,)
+	@$(call checks, && \
+	    echo "==> tests on real model servers" && pytest -m vllm --durations=5)
 
 test-fast: $(RUNTIME) $(TOOLS)
-	@$(call checks,-m "not vllm")
+	@$(call checks,)
 
-# $(call checks,PYTEST ARGUMENTS)
+# $(call checks, FURTHER COMMANDS)
 define checks
 export PATH="$(abspath $(BIN)):$$PATH" && \
 echo "==> lint" && ruff check . && ruff format --check . && \
 echo "==> types" && mypy && \
 echo "==> imports" && lint-imports && \
-echo "==> tests" && pytest --cov --cov-report=term:skip-covered $(1)
+echo "==> tests" && pytest -n 2 -m "not vllm" --cov --cov-report=term:skip-covered$(1)
 endef
 
 $(BIN)/python:

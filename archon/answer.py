@@ -64,12 +64,14 @@ def answer_one(
     recorder: Recorder,
     runner: asyncio.Runner,
     concurrency: int,
+    metered: bool = True,
 ) -> Answer:
     """Run a spec on one query, live, in one metered window.
 
     Args:
         engines: Model alias → engine.
         concurrency: Calls in flight per model.
+        metered: False when a model runs on another machine: the answer's joules are then unknown.
 
     Raises:
         EngineError: A server is gone.
@@ -89,7 +91,7 @@ def answer_one(
         )
     window = pending.window
     assert window is not None
-    joules = window.joules(recorder.basis)
+    joules = window.joules(recorder.basis) if metered else None
     first = result.candidates[0] if result.candidates else None
     return Answer(
         answer=None if first is None else first.raw_answer or first.text,

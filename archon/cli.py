@@ -16,7 +16,7 @@ from rich.table import Table
 from archon.answer import Answer, answer_one
 from archon.energy import Recorder, choose_basis, open_meter
 from archon.engines.base import Engine
-from archon.engines.client import OpenAIEngine
+from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.pool import ZooPool
 from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("question", nargs="?", help="what to ask")
     run.add_argument("--split", choices=get_args(SplitName), help="replay over this split instead")
     run.add_argument("--json", action="store_true", help="print one JSON object")
+    run.add_argument(
+        "--zoo", type=Path, action="append", default=[], help="folder of further zoo files"
+    )
     run.add_argument("--concurrency", type=int, default=16, help="calls in flight per model")
     run.set_defaults(act=_run)
     report = commands.add_parser(
@@ -111,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     spec = load_spec(args.spec)
     progress = Progress()
     try:
-        answer = _ask(spec, args.question, args.concurrency, progress)
+        answer = _ask(spec, args.question, args.zoo, args.concurrency, progress)
     finally:
         progress.close()
     if args.json:
@@ -137,9 +140,15 @@ def _replay(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(spec: PipelineSpec, question: str, concurrency: int, progress: Progress) -> Answer:
-    names = [spec.models[alias] for alias in spec.used_models()]
-    zoo = load_zoo([ref.zoo for ref in names if isinstance(ref, ZooModel)])
+def _ask(
+    spec: PipelineSpec,
+    question: str,
+    folders: Sequence[Path],
+    concurrency: int,
+    progress: Progress,
+) -> Answer:
+    refs = [spec.models[alias] for alias in spec.used_models()]
+    zoo = load_zoo([ref.zoo for ref in refs if isinstance(ref, ZooModel)], folders)
     with ExitStack() as stack:
         meter = open_meter()
         stack.callback(meter.close)
@@ -169,6 +178,7 @@ def _ask(spec: PipelineSpec, question: str, concurrency: int, progress: Progress
             recorder=Recorder(meter, choose_basis(meter.domains), own_pids=pool.pids),
             runner=stack.enter_context(asyncio.Runner()),
             concurrency=concurrency,
+            metered=all(isinstance(ref, ZooModel) or is_loopback(ref.base_url) for ref in refs),
         )
 
 

@@ -114,13 +114,12 @@ class Ledger:
 
     def __init__(self, location: str | Path) -> None:
         self.location = str(location)
-        url = self.location
-        if "://" not in url:
-            Path(url).parent.mkdir(parents=True, exist_ok=True)
-            url = f"sqlite:///{url}"
-        self._engine = sa.create_engine(url)
+        try:
+            self._engine = sa.create_engine(_url(self.location))
+        except (OSError, ImportError, sa.exc.ArgumentError) as error:
+            raise self._error(error) from error
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _sqlite_pragmas)
+            sa.event.listen(self._engine, "connect", sqlite_pragmas)
         self._queue: queue.SimpleQueue[_Put | threading.Event | None] = queue.SimpleQueue()
         self._failure: LedgerError | None = None
         self._known_prompts: set[bytes] = set()
@@ -258,7 +257,7 @@ class Ledger:
                     break
             try:
                 self._write(batch)
-            except sa.exc.SQLAlchemyError as error:
+            except Exception as error:  # whatever it is, flush() must hear of it
                 self._failure = self._error(error)
             for event in waiting:
                 event.set()
@@ -311,7 +310,7 @@ class Ledger:
         except sa.exc.DatabaseError as error:
             raise self._error(error) from error
 
-    def _error(self, error: sa.exc.SQLAlchemyError) -> LedgerError:
+    def _error(self, error: Exception) -> LedgerError:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         return LedgerError(
             f"{self.location}: the ledger cannot be used ({cause}); is it a ledger file, writable "
@@ -319,7 +318,15 @@ class Ledger:
         )
 
 
-def _sqlite_pragmas(connection: Any, _: object) -> None:
+def _url(location: str) -> sa.URL:
+    if "://" in location:
+        return sa.make_url(location)
+    Path(location).parent.mkdir(parents=True, exist_ok=True)
+    return sa.URL.create("sqlite", database=location)
+
+
+def sqlite_pragmas(connection: Any, _: object) -> None:
+    """Make commits cheap and safe against a killed process, and wait for other writers."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")  # in WAL mode safe against a killed process

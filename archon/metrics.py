@@ -104,9 +104,7 @@ def _columns(sample: Sample, load: Load, draws: Resampling) -> dict[str, Array]:
     """Return every metric as an array [replicates]; NaN where undefined."""
 
     def total(cells: Array) -> Array:
-        per_replicate: Array = np.einsum(
-            "br,rn,bn->b", draws.repeats, cells, draws.queries, optimize=True
-        )
+        per_replicate: Array = np.einsum("bn,bn->b", draws.repeats @ cells, draws.queries)
         return per_replicate
 
     t = np.broadcast_to(sample.weight, sample.score.shape)

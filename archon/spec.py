@@ -39,10 +39,20 @@ class EndpointModel(BaseModel):
     api_key_env: str | None = None
 
 
+def _model(raw: object) -> object:
+    if isinstance(raw, ZooModel | EndpointModel):
+        return raw
+    if not isinstance(raw, Mapping):
+        raise ValueError("a model is a mapping with 'zoo', or with 'base_url' and 'model'")
+    # Chosen here, so that an error is about the kind of model that was meant.
+    kind = ZooModel if "zoo" in raw else EndpointModel
+    return kind.model_validate(dict(raw))
+
+
 def _component(raw: object) -> Component:
     if isinstance(raw, Component):
         return raw
-    if not isinstance(raw, Mapping) or "type" not in raw:
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("type"), str):
         raise ValueError("a component is a mapping with a 'type'")
     kind = raw["type"]
     if kind not in COMPONENTS:
@@ -53,6 +63,7 @@ def _component(raw: object) -> Component:
     return COMPONENTS[kind].model_validate(dict(raw))
 
 
+AnyModel = Annotated[ZooModel | EndpointModel, BeforeValidator(_model)]
 AnyComponent = Annotated[SerializeAsAny[Component], BeforeValidator(_component)]
 Layer = tuple[AnyComponent, ...]
 
@@ -72,7 +83,7 @@ class PipelineSpec(BaseModel):
 
     archon: Literal[1] = 1
     name: str = "pipeline"
-    models: dict[str, ZooModel | EndpointModel]
+    models: dict[str, AnyModel]
     layers: tuple[Layer, ...] = Field(min_length=1)
     measured: dict[str, Any] | None = None
     provenance: dict[str, Any] | None = None
@@ -85,13 +96,14 @@ class PipelineSpec(BaseModel):
                 raise ValueError(f"layers[{depth}] is empty")
             for index, component in enumerate(layer):
                 place = f"layers[{depth}][{index}] ({component.type})"
-                self._check_component(place, component, depth, layer, arriving)
+                self._check_component(place, component, depth, index, arriving)
             arriving = sum(component.most_candidates(arriving) for component in layer)
         return self
 
     def _check_component(
-        self, place: str, component: Component, depth: int, layer: Layer, arriving: int
+        self, place: str, component: Component, depth: int, index: int, arriving: int
     ) -> None:
+        layer = self.layers[depth]
         for alias in component.model_aliases():
             if alias not in self.models:
                 known = ", ".join(self.models) or "none"
@@ -103,8 +115,12 @@ class PipelineSpec(BaseModel):
             raise ValueError(f"{place}: a {component.type} stands alone in its layer")
         if any(other.type != component.type for other in layer):
             raise ValueError(f"{place}: a layer holds components of one type")
-        if layer.count(component) > 1:
-            raise ValueError(f"{place}: the same component twice draws the same samples")
+        for before, other in enumerate(layer[:index]):
+            if self._draws(other) == self._draws(component):
+                raise ValueError(
+                    f"{place}: draws the same samples as layers[{depth}][{before}]; one component "
+                    "with more samples does what is meant"
+                )
         if component.needs_several and arriving < 2:
             raise ValueError(f"{place}: only one candidate can arrive, nothing to choose from")
         if component.type == "critic":
@@ -115,15 +131,20 @@ class PipelineSpec(BaseModel):
     @cached_property
     def canonical(self) -> str:
         """The identity of what the pipeline does, as JSON: no name, aliases or provenance."""
-        refs = {alias: ref.model_dump_json() for alias, ref in self.models.items()}
-        layers = []
-        for layer in self.layers:
-            dumped = [component.model_dump(mode="json") for component in layer]
-            for settings in dumped:
-                if "model" in settings:
-                    settings["model"] = refs[settings["model"]]
-            layers.append(dumped)
+        layers = [[self._meaning(component) for component in layer] for layer in self.layers]
         return json.dumps(layers, sort_keys=True)
+
+    def _meaning(self, component: Component) -> tuple[dict[str, Any], list[str]]:
+        """Return a component's settings and the models it calls, without their aliases."""
+        settings = component.model_dump(mode="json", exclude={"model"})
+        models = [self.models[alias].model_dump_json() for alias in component.model_aliases()]
+        return settings, models
+
+    def _draws(self, component: Component) -> tuple[dict[str, Any], list[str]]:
+        """Return what tells a component's samples from another's; their number does not."""
+        settings, models = self._meaning(component)
+        settings.pop("samples", None)
+        return settings, models
 
     def used_models(self) -> tuple[str, ...]:
         """Return the aliases the layers call, in the order of `models`."""
@@ -191,7 +212,6 @@ def load_spec(path: str | Path) -> PipelineSpec:
 def first_problem(error: ValidationError) -> str:
     """Return the first problem of a validation error as one line with its place."""
     problem = error.errors()[0]
-    parts = [str(part) for part in problem["loc"] if not re.fullmatch(r"[A-Z]\w+", str(part))]
-    place = re.sub(r"\.(\d+)", r"[\1]", ".".join(parts))
+    place = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, problem["loc"])))
     message = problem["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message

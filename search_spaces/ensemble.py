@@ -19,7 +19,7 @@ from archon.components.verifier import Verifier
 from archon.components.vote import Vote
 from archon.spec import Layer, PipelineSpec, ZooModel
 from search_spaces.baseline import Baseline
-from search_spaces.single import STYLES
+from search_spaces.single import STYLES, style_name
 
 SAMPLES = (1, 2, 3, 4, 6, 8)
 TEMPERATURES = (0.3, 0.6, 0.9)
@@ -37,10 +37,14 @@ def suggest(
 ) -> PipelineSpec:
     """Return generators and a finish.
 
-    A model with 0 samples takes no part; if all have 0, the last takes part with one. A model
+    Besides `samples`, each model may have none or one: one alone is what to compare with. A model
+    with 0 samples takes no part; if all have 0, the last takes part with one. A model
     that answers once answers greedily.
     """
-    counts = {model: trial.suggest_categorical(f"{model}.samples", [0, *samples]) for model in zoo}
+    counts = {
+        model: trial.suggest_categorical(f"{model}.samples", sorted({0, 1, *samples}))
+        for model in zoo
+    }
     if not any(counts.values()):
         counts[zoo[-1]] = 1
     generators = tuple(
@@ -49,11 +53,12 @@ def suggest(
         if count
     )
     layers: list[Layer] = [generators]
-    name = " + ".join(_name(generator) for generator in generators)
+    name = " + ".join(_name(generator, styles) for generator in generators)
     if sum(counts.values()) > 1:
         finish = trial.suggest_categorical("finish", list(finishes))
-        layers += _finish(trial, finish, zoo, styles)
-        name += f", {finish.replace('_', ' ')}"
+        last, told = _finish(trial, finish, zoo, styles)
+        layers += last
+        name += f", {told}"
     used = {alias for layer in layers for part in layer for alias in part.model_aliases()}
     models = {model: ZooModel(zoo=model) for model in zoo if model in used}
     return PipelineSpec(name=name, models=models, layers=tuple(layers))
@@ -81,27 +86,35 @@ def _finish(
     finish: str,
     zoo: Sequence[str],
     styles: Mapping[str, Sequence[int]],
-) -> list[Layer]:
+) -> tuple[list[Layer], str]:
+    """Return the layers after the generators, and their name."""
+    told = finish.replace("_", " ")
     if finish in {"vote", "confident_vote"}:
-        return [(Vote(weight="confidence" if finish == "confident_vote" else "count"),)]
-    judge = trial.suggest_categorical("judge", list(zoo)) if len(zoo) > 1 else zoo[0]
+        return [(Vote(weight="confidence" if finish == "confident_vote" else "count"),)], told
+    judge = zoo[0]
+    if len(zoo) > 1:
+        judge = trial.suggest_categorical("judge", list(zoo))
+        told += f" by {judge}"
     if finish == "rank":
-        return [(Ranker(model=judge),)]
+        return [(Ranker(model=judge),)], told
     if finish == "verify":
-        return [(Verifier(model=judge),), (Vote(),)]
+        return [(Verifier(model=judge),), (Vote(),)], told
     style = trial.suggest_categorical("fuse.style", list(styles))
     fuser = Fuser(model=judge, temperature=0.0, style=style, max_tokens=max(styles[style]))
+    if len(styles) > 1:
+        told += f" in {style}"
     if finish == "critique":
-        return [(Critic(model=judge, max_tokens=128),), (fuser,)]
+        return [(Critic(model=judge, max_tokens=128),), (fuser,)], told
     if finish == "rank_fuse":
-        return [(Ranker(model=judge, top_k=3),), (fuser,)]
-    return [(fuser,)]
+        return [(Ranker(model=judge, top_k=3),), (fuser,)], told
+    return [(fuser,)], told
 
 
-def _name(generator: Generator) -> str:
+def _name(generator: Generator, styles: Mapping[str, Sequence[int]]) -> str:
     times = f"{generator.samples}x " if generator.samples > 1 else ""
+    style = style_name(generator.style, generator.max_tokens, styles)
     warmth = f" T{generator.temperature:g}" if generator.temperature else ""
-    return f"{times}{generator.model} {generator.style}{warmth}"
+    return f"{times}{generator.model} {style}{warmth}"
 
 
 def baselines(
@@ -122,18 +135,20 @@ def baselines(
                 asked = {f"{model}.style": style, f"{model}.{style}.max_tokens": limit}
                 alone = {**others, **asked, f"{model}.samples": 1}
                 found.append(Baseline(f"{model} alone", single=True, params=alone))
-                if several > 1 and "vote" in finishes:
-                    sampled = {
-                        **others,
-                        **asked,
-                        f"{model}.samples": several,
-                        f"{model}.temperature": temperatures[0],
-                    }
+                if several < 2:
+                    continue
+                sampled = {
+                    **others,
+                    **asked,
+                    f"{model}.samples": several,
+                    f"{model}.temperature": temperatures[0],
+                }
+                if "vote" in finishes:
                     vote = {**sampled, "finish": "vote"}
                     found.append(
                         Baseline(f"{model} plurality of {several}", single=False, params=vote)
                     )
-                if several > 1 and "rank_fuse" in finishes and model == zoo[-1]:
+                if "rank_fuse" in finishes and model == zoo[-1]:
                     judge = {"judge": model} if len(zoo) > 1 else {}
                     recipe = {**sampled, "finish": "rank_fuse", **judge, "fuse.style": style}
                     found.append(Baseline("generate, rank, fuse", single=False, params=recipe))

@@ -24,8 +24,15 @@ def suggest(
     limit = trial.suggest_categorical(f"{style}.max_tokens", list(styles[style]))
     alone = generator.Generator(model=model, style=style, max_tokens=limit, temperature=0.0)
     return PipelineSpec(
-        name=f"{model} {style}", models={model: ZooModel(zoo=model)}, layers=((alone,),)
+        name=f"{model} {style_name(style, limit, styles)}",
+        models={model: ZooModel(zoo=model)},
+        layers=((alone,),),
     )
+
+
+def style_name(style: str, limit: int, styles: Mapping[str, Sequence[int]]) -> str:
+    """Return a style as pipelines are named by it; with its limit if it has a choice of them."""
+    return f"{style} {limit}" if len(styles[style]) > 1 else style
 
 
 def baselines(

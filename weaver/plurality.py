@@ -24,8 +24,9 @@ def plurality(
     if not votes:
         return 0
     most = max(votes.values())
-    best, best_score = 0, float("-inf")
-    for index, answer in enumerate(answers):
-        if answer is not None and votes[answer] == most and scores[index] > best_score:
-            best, best_score = index, scores[index]
-    return best
+    winning = [
+        index
+        for index, answer in enumerate(answers)
+        if answer is not None and votes[answer] == most
+    ]
+    return max(winning, key=scores.__getitem__)

@@ -53,13 +53,21 @@ class State:
     candidates: tuple[Candidate, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Drawn:
     """The samples drawn so far for one request, in order; shared by everyone who asks for it."""
 
     request: Request
     completions: list[Completion] = field(default_factory=list)
     _candidates: dict[str, list[Candidate | None]] = field(default_factory=dict)
+    _failed: list[int] = field(default_factory=lambda: [0])
+
+    def failed(self, samples: int) -> int:
+        """Return how many of the first `samples` completions gave no text."""
+        sums = self._failed
+        for completion in self.completions[len(sums) - 1 : samples]:
+            sums.append(sums[-1] + (not completion.ok))
+        return sums[min(samples, len(self.completions))]
 
 
 Steps = Generator[Sequence[Request], Sequence[Drawn], tuple[Candidate, ...]]
@@ -76,7 +84,7 @@ class Context:
             which is what makes replaying thousands of trials cheap.
 
     Attributes:
-        counts: What happened: ``ranker.unparsed``, ``generator.failed``, …
+        counts: What happened: ``ranker.unparsed``, ``generation.failed``, …
     """
 
     def __init__(
@@ -107,12 +115,15 @@ class Context:
 
     def candidates(self, drawn: Drawn, samples: int, origin: str) -> tuple[Candidate, ...]:
         """Return the candidates in the first `samples` completions; failed ones give none."""
-        known = drawn._candidates.setdefault(origin, [])
-        for completion in drawn.completions[len(known) : samples]:
-            known.append(self._candidate(completion, origin) if completion.ok else None)
+        known = drawn._candidates.get(origin)
+        if known is None:
+            known = drawn._candidates[origin] = []
+        if len(known) < samples:
+            for completion in drawn.completions[len(known) : samples]:
+                known.append(self._candidate(completion, origin) if completion.ok else None)
         first = known[:samples]
-        if None in first:
-            self.counts["generation.failed"] += first.count(None)
+        if failed := drawn.failed(samples):
+            self.counts["generation.failed"] += failed
             return tuple(candidate for candidate in first if candidate is not None)
         return tuple(first)  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -53,6 +53,8 @@ class Verifier(Component):
     mode: Literal["logprob", "reason"] = "logprob"
     threshold: float = Field(0.5, ge=0, le=1)
     max_tokens: int = Field(192, ge=8)
+
+    reads_critiques: ClassVar[bool] = True
 
     def run(self, state: State, context: Context) -> Steps:
         """See `Component.run`."""

@@ -1,5 +1,6 @@
 """The vote: plurality over extracted answers, plain or weighted."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from archon.components.base import Candidate, Component, Context, State, Steps, register
@@ -25,21 +26,25 @@ class Vote(Component):
 
     def run(self, state: State, context: Context) -> Steps:
         """See `Component.run`."""
-        weights = [self._weight(candidate) for candidate in state.candidates]
-        context.counts["vote.unweighted"] += weights.count(None)
+        known = self._weights(state.candidates)
+        weights = [weight for weight in known if weight is not None]
+        if unweighted := len(known) - len(weights):
+            context.counts["vote.unweighted"] += unweighted
+            weights = [weight or 0.0 for weight in known]
         chosen = plurality(
             [candidate.answer for candidate in state.candidates],
-            [0.0 if weight is None else weight for weight in weights],
+            weights,
             [candidate.score or 0.0 for candidate in state.candidates],
         )
         return state.candidates[chosen : chosen + 1]
         yield ()  # makes this a generator, as components that call models are
 
-    def _weight(self, candidate: Candidate) -> float | None:
+    def _weights(self, candidates: Sequence[Candidate]) -> list[float | None]:
         if self.weight == "count":
-            return 1.0
-        weight: float | None = getattr(candidate, self.weight)
-        return weight
+            return [1.0] * len(candidates)
+        if self.weight == "confidence":
+            return [candidate.confidence for candidate in candidates]
+        return [candidate.score for candidate in candidates]
 
     def most_candidates(self, arriving: int) -> int:  # noqa: ARG002
         """Return 1."""

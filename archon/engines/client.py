@@ -5,10 +5,12 @@ import email.utils
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import openai
 from openai.types.chat import ChatCompletion
 
@@ -17,6 +19,8 @@ from archon.errors import EngineError
 from archon.messages import Message
 
 RETRIED_STATUS = frozenset({408, 409, 429})
+SETUP_STATUS = frozenset({401, 402, 403, 404})
+"""Key, account, model name or path are wrong: that is no property of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,13 @@ class OpenAIEngine(Engine):
         self._retry = retry or RetryPolicy()
         self._vllm = vllm
         self._slots = asyncio.Semaphore(concurrency)
-        local = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key,
             max_retries=0,
             timeout=deadline_s,
             # A proxy set for the world outside must not be asked for servers in here.
-            http_client=openai.DefaultAsyncHttpxClient(trust_env=not local),
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(base_url)),
         )
 
     async def complete(
@@ -111,6 +114,11 @@ class OpenAIEngine(Engine):
                 return _read_reply(reply, time.monotonic() - sent, attempt)
             except openai.APIStatusError as error:
                 failure = f"HTTP {error.status_code}: {_first_line(error.message)}"
+                if error.status_code in SETUP_STATUS:
+                    raise EngineError(
+                        f"{self.model} at {self.base_url}: {failure}; check the endpoint, the "
+                        "model's name there and the API key"
+                    ) from error
                 if error.status_code not in RETRIED_STATUS and error.status_code < 500:
                     return _failed("refused", failure, attempt)
                 retry_after = _retry_after_s(error.response.headers)
@@ -130,10 +138,14 @@ class OpenAIEngine(Engine):
         return _failed("error", failure, self._retry.attempts)
 
     async def _answers(self) -> bool:
-        """Whether the server still lists its models: tells a bad request from a dead server."""
+        """Whether the server still works otherwise: tells a bad request from a dead server."""
         try:
             async with asyncio.timeout(10):
-                await self._client.models.list()
+                if self._vllm:  # it lists its models even when its engine has died
+                    health = f"{self.base_url.removesuffix('/v1')}/health"
+                    await self._client.get(health, cast_to=httpx.Response)
+                else:
+                    await self._client.models.list()
         except openai.APIStatusError as error:
             return error.status_code < 500
         except (openai.APIError, TimeoutError):
@@ -145,12 +157,17 @@ class OpenAIEngine(Engine):
         await self._client.close()
 
 
+def is_loopback(base_url: str) -> bool:
+    """Return whether an endpoint is on this machine."""
+    return urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
 def _read_reply(reply: ChatCompletion, latency_s: float, attempts: int) -> Completion:
     """Turn a reply into a completion; raises ValueError or AttributeError when it is not one."""
     if not getattr(reply, "choices", None):
         raise ValueError("no choices in the reply")
     choice, usage = reply.choices[0], reply.usage
-    if usage is None:
+    if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         raise ValueError("no token usage in the reply")
     details = usage.prompt_tokens_details
     extra = (reply.model_extra or {}).get("metrics") or {}
@@ -158,7 +175,8 @@ def _read_reply(reply: ChatCompletion, latency_s: float, attempts: int) -> Compl
     tokens = (choice.logprobs and choice.logprobs.content) or []
     tops = tuple(tuple((top.token, top.logprob) for top in token.top_logprobs) for token in tokens)
     return Completion(
-        text=choice.message.content or "",
+        # Half a surrogate pair cannot be stored or sent again.
+        text=(choice.message.content or "").encode("utf-8", "replace").decode(),
         finish_reason=choice.finish_reason or "unknown",
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
@@ -183,8 +201,8 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after")
     if value is None:
         return None
-    try:
+    with suppress(ValueError):
         return float(value)
-    except ValueError:
-        parsed = email.utils.parsedate_to_datetime(value) if "," in value else None
-        return max(0.0, parsed.timestamp() - time.time()) if parsed else None
+    with suppress(ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    return None

@@ -140,7 +140,8 @@ class ZooPool(ModelPool):
 
     def start(self, identities: Iterable[str]) -> None:
         """See `ModelPool.start`."""
-        names = [name for name, identity in self._names.items() if identity in set(identities)]
+        wanted = set(identities)
+        names = [name for name, identity in self._names.items() if identity in wanted]
         new = [name for name in names if self._names[name] not in self._engines]
         servers = {name: self._server(name) for name in new if not self._zoo[name].remote}
         for name, server in servers.items():
@@ -200,7 +201,7 @@ class ZooPool(ModelPool):
         if entry.remote:
             assert entry.base_url is not None
             key = os.environ.get(entry.api_key_env) if entry.api_key_env else "none"
-            if key is None:
+            if not key:
                 raise UsageError(f"{name}: set {entry.api_key_env} to the endpoint's API key")
             return OpenAIEngine(
                 entry.base_url,

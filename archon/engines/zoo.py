@@ -127,7 +127,7 @@ class ZooEntry(_Part):
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-    license: str
+    license: str | None = None
     sources: tuple[Source, ...] = ()
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     max_model_len: int = Field(2048, gt=0)

@@ -26,15 +26,18 @@ class Pricer:
     def __init__(self, prices: PriceList, prefix_blocks: Mapping[str, int]) -> None:
         self.prices = prices
         self._blocks = prefix_blocks
-        self._sums: dict[bytes, list[Cost]] = {}
+        self._sums: dict[Drawn, list[Cost]] = {}  # not by key: each epoch draws its own
 
     def spent(self, drawn: Drawn, samples: int) -> Cost:
         """Return the cost of the first `samples` samples of a request."""
-        sums = self._sums.setdefault(drawn.request.key, [Cost(0.0, 0.0)])
-        for index in range(len(sums) - 1, min(samples, len(drawn.completions))):
-            cost = self.call(drawn.request.model, drawn.completions[index], again=index > 0)
-            before = sums[-1]
-            sums.append(Cost(before.joules + cost.joules, before.seconds + cost.seconds))
+        sums = self._sums.get(drawn)
+        if sums is None:
+            sums = self._sums[drawn] = [Cost(0.0, 0.0)]
+        if len(sums) <= samples:
+            for index in range(len(sums) - 1, min(samples, len(drawn.completions))):
+                cost = self.call(drawn.request.model, drawn.completions[index], again=index > 0)
+                before = sums[-1]
+                sums.append(Cost(before.joules + cost.joules, before.seconds + cost.seconds))
         return sums[samples]
 
     def call(self, model: str, completion: Completion, *, again: bool) -> Cost:

@@ -2,6 +2,8 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
 from archon.components import Candidate, Component, Context, Drawn, State
 from archon.engines.base import Completion, Request
@@ -9,16 +11,14 @@ from archon.spec import PipelineSpec
 from archon.tasks.task import Query
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A request and the component that makes it, such as ``1.0 ranker``."""
 
     place: str
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(NamedTuple):
     """Samples one query's pipeline took of one request; each call is counted once."""
 
     place: str
@@ -102,4 +102,4 @@ class Pipeline:
                 for index, count in counts:
                     sent[index] = drawn[start : start + count]
                     start += count
-        return tuple(candidate for output in outputs for candidate in output)
+        return tuple(chain.from_iterable(outputs))

@@ -210,8 +210,11 @@ def _importance(results: Results) -> str:
     shares = sorted(
         results.summary.importance.items(), key=lambda item: item[1] or 0.0, reverse=True
     )
-    lines = [(escape(name), format_number(share, 2), _bar(share)) for name, share in shares]
+    told = [(name, share) for name, share in shares if share is None or share >= 0.005]
+    lines = [(escape(name), format_number(share, 2), _bar(share)) for name, share in told]
     note = f"Share of the variation of {escape(results.summary.objective.metric)} over the trials."
+    if len(told) < len(shares):
+        note += f" {len(shares) - len(told)} more parameters have less than 0.005."
     table = _table(("parameter", "importance (0 to 1)", ""), lines)
     return _section(results, "What mattered", note, table)
 

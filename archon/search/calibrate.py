@@ -74,15 +74,12 @@ def calibrate(
     recorder = generator.recorder
     epoch = generator.ledger.new_epoch(generator.study, "calibration")
     store = CallStore(generator.ledger, epoch)
-    total = len(models) * (len(DESIGNS) * repeats + 1) + 1
+    total = len(models) * len(DESIGNS) * repeats + 1
     generator.ready(models)
     done = 0
     prices: dict[str, ModelPrice] = {}
     rng = random.Random(seed)
     for model in models:
-        tell("warm-up", done / total)
-        _window(generator, store, model, Design("warm-up", 30, 8, 1), rng)
-        done += 1
         loads = []
         for _ in range(repeats):
             for design in DESIGNS:

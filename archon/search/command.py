@@ -57,7 +57,7 @@ def search_command(arguments: Sequence[str]) -> int:
     if args.json:
         print(json.dumps(outcome.summary, indent=2))
         return 0
-    out = Console(highlight=False)
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     if outcome.nothing_new:
         out.print("Nothing left to do: the study is finished; raise search.budget to go on.")
     out.print(outcome.table)

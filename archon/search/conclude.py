@@ -2,8 +2,10 @@
 
 import itertools
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,7 @@ class Conclusion:
             verdict=verdict,
             load=load,
             draws=draws,
-            search=self._accounts(confirmed, confirm_tally),
+            search=self._accounts(confirmed, confirm_tally, len(confirmation.blocks)),
             floor=search.objective.floor,
             importance=_importance(search.study),
             rank_correlation=_rank_correlation(confirmed),
@@ -118,7 +120,6 @@ class Conclusion:
         exported = results.exported_spec(
             best.spec,
             {
-                "accuracy": summary["confirm"]["accuracy"],
                 **{
                     name: value
                     for name, value in results.figures(best.sample, load, draws).items()
@@ -188,6 +189,7 @@ class Conclusion:
         self,
         confirmed: Sequence[results.Confirmed],
         confirm_tally: Tally,
+        test_reads: int,
     ) -> dict[str, Any]:
         search, totals = self.search, self.totals
         stopped = sum(one.stopped for one in search.tried.values())
@@ -208,7 +210,7 @@ class Conclusion:
             "confirm_seconds": confirm_tally.seconds,
             "loading_joules": self.generator.loading.joules,
             "loading_seconds": self.generator.loading.seconds,
-            "test_reads": len(confirmed) * self.config.confirm.repeats,
+            "test_reads": test_reads,
         }
 
     def _drift(self) -> list[dict[str, Any]]:
@@ -217,8 +219,11 @@ class Conclusion:
         for phase in self.generator.phases:
             if not phase.window.label.startswith("search") or phase.joules is None:
                 continue
-            row = rows.setdefault(phase.window.label, {"seconds": 0, "joules": 0, "priced_j": 0})
+            row = rows.setdefault(
+                phase.window.label, {"seconds": 0, "joules": 0, "priced_j": 0, "own_s": 0}
+            )
             row["seconds"] += phase.window.seconds
+            row["own_s"] += (phase.window.own_share or 1.0) * phase.window.seconds
             row["joules"] += phase.joules
             row["priced_j"] += sum(
                 self.pricer.call(phase.model, call, again=sample > 0).joules
@@ -227,11 +232,13 @@ class Conclusion:
         found = []
         for label, row in rows.items():
             ratio = row["joules"] / row["priced_j"] if row["priced_j"] else None
-            found.append({"label": label, **row, "ratio": ratio})
+            others = 1 - row.pop("own_s") / row["seconds"]
+            found.append({"label": label, **row, "ratio": ratio, "others_share": others})
             if ratio and row["seconds"] > DRIFT_MIN_S and abs(ratio - 1) > DRIFT_TOLERANCE:
                 self.progress.say(
-                    f"drift: {label} took {ratio:.2f} times its price; "
-                    "calibration.refresh=true measures the prices anew"
+                    f"drift: {label} took {ratio:.2f} times its price, with {others:.0%} of the "
+                    "processor time spent by other programs; leave the machine alone, or measure "
+                    "the prices anew with calibration.refresh=true"
                 )
         return found
 
@@ -266,7 +273,21 @@ def freeze(search: Search) -> tuple[list[Tried], list[Tried]]:
             raced_out.append(max(members, key=lambda one: one.evaluation.metrics.accuracy))
         elif (first := max(whole, key=rank)) is not winner:
             frozen.append(first)
-    return frozen, raced_out
+    return _named_apart(frozen), raced_out
+
+
+def _named_apart(frozen: Sequence[Tried]) -> list[Tried]:
+    """Give pipelines that a space named alike names of their own."""
+    names = Counter(one.evaluation.spec.name for one in frozen)
+
+    def named(one: Tried) -> Tried:
+        spec = one.evaluation.spec
+        if names[spec.name] == 1:
+            return one
+        spec = spec.model_copy(update={"name": f"{spec.name} ({digest(spec)[:6]})"})
+        return replace(one, evaluation=replace(one.evaluation, spec=spec))
+
+    return [named(one) for one in frozen]
 
 
 def _payback(confirmed: Sequence[results.Confirmed], joules: float | None) -> float | None:
@@ -284,11 +305,11 @@ def _payback(confirmed: Sequence[results.Confirmed], joules: float | None) -> fl
 
 
 def _rank_correlation(confirmed: Sequence[results.Confirmed]) -> float | None:
-    """Return Spearman's correlation of priced and confirmed joules per query."""
-    if len(confirmed) < 3:
-        return None
+    """Return Spearman's correlation of priced and confirmed joules per query, if it has one."""
     priced = [c.tried.evaluation.metrics.energy_j for c in confirmed]
     live = [float(c.sample.joules.mean()) for c in confirmed]
+    if len(confirmed) < 3 or len(set(priced)) == 1 or len(set(live)) == 1:
+        return None
     value = float(stats.spearmanr(priced, live).statistic)
     return value if value == value else None
 
@@ -299,7 +320,10 @@ def _importance(study: optuna.Study) -> dict[str, float]:
     if len(study.directions) > 1:
         target = lambda trial: trial.values[0]  # noqa: E731
     try:
-        found = optuna.importance.get_param_importances(study, target=target)
+        with warnings.catch_warnings():
+            # Choices that few pipelines have are of little importance, and no news to the user.
+            warnings.simplefilter("ignore", UserWarning)
+            found = optuna.importance.get_param_importances(study, target=target)
     except (ValueError, RuntimeError):  # too few trials, or all of one value
         return {}
     return {name: float(value) for name, value in found.items()}

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
@@ -47,7 +48,14 @@ class Floor(_Section):
         return None if best_single is None else best_single + self.value
 
     def __str__(self) -> str:
-        return f"best_single + {self.value:g}" if self.relative else f"{self.value:g}"
+        if not self.relative:
+            return f"{self.value:g}"
+        return f"best_single {'-' if self.value < 0 else '+'} {abs(self.value):g}"
+
+
+def meets(accuracy: float, floor: float | None) -> bool:
+    """Return whether an accuracy meets a floor, rounding aside (0.79 + 0.05 > 0.84)."""
+    return floor is None or accuracy >= floor - 1e-9
 
 
 class ObjectiveSection(_Section):
@@ -61,10 +69,11 @@ class ObjectiveSection(_Section):
     def _parse_floor(cls, raw: object) -> object:
         if raw is None or isinstance(raw, (Floor, dict)):
             return raw
-        match = re.fullmatch(r"(best_single\s*\+?)?\s*(-?\d+(?:\.\d+)?)?", str(raw).strip())
-        if match is None or not any(match.groups()):
+        text = re.sub(r"\s", "", str(raw))
+        relative, value = text.startswith("best_single"), text.removeprefix("best_single")
+        if re.fullmatch(r"[+-]\d*\.?\d+|" if relative else r"-?\d*\.?\d+(e-\d+)?", value) is None:
             raise ValueError(f"{raw!r} is neither a number in [0, 1] nor 'best_single + MARGIN'")
-        floor = Floor(value=float(match[2] or 0), relative=match[1] is not None)
+        floor = Floor(value=float(value or 0), relative=relative)
         if not floor.relative and not 0 <= floor.value <= 1:
             raise ValueError(f"{raw!r} is outside [0, 1]")
         return floor
@@ -126,11 +135,17 @@ class StorageSection(_Section):
 
 
 class StudyConfig(_Section):
-    """Everything a study needs; see ``conf/quickstart.yaml`` for a complete example."""
+    """Everything a study needs; see ``conf/quickstart.yaml`` for a complete example.
+
+    Attributes:
+        models: Names in the zoo.
+        zoo: Folders of further zoo files, searched before the packaged ones.
+    """
 
     study: StudySection
     task: TaskConfig
     models: tuple[str, ...] = Field(min_length=1)
+    zoo: tuple[str, ...] = ()
     space: str = "ensemble"
     axes: dict[str, Any] = {}
     objective: ObjectiveSection = ObjectiveSection()
@@ -142,7 +157,13 @@ class StudyConfig(_Section):
     storage: StorageSection = StorageSection()
 
     def fingerprint(self) -> str:
-        """Return a hash of what makes results comparable: all but budgets and places."""
+        """Return a hash of what makes results comparable: all but budgets and places.
+
+        A task file counts by its content.
+
+        Raises:
+            UsageError: The task file cannot be read.
+        """
         kept = self.model_dump(
             mode="json",
             exclude={
@@ -152,6 +173,7 @@ class StudyConfig(_Section):
                 "storage": True,
             },
         )
+        kept["task"] = self.task.fingerprint()
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
@@ -187,7 +209,7 @@ def load_config(arguments: Sequence[str]) -> StudyConfig:
             for value in lists:
                 composed.models = OmegaConf.create(value)
         data = OmegaConf.to_container(composed, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"conf={names[0]}: {reason[:300]}") from error
     try:
@@ -211,7 +233,9 @@ def _locate(name: str) -> tuple[Path, str, list[str]]:
     if path.suffix in {".yaml", ".yml"} or "/" in name:
         if not path.is_file():
             raise UsageError(f"conf={name}: no such file")
-        search_path = [f"hydra.searchpath=[file://{_conf_folder()}]"]
+        if path.suffix == ".yml":
+            raise UsageError(f"conf={name}: rename it to end in .yaml")
+        search_path = [f"hydra.searchpath=['file://{_conf_folder()}']"]
         return path.resolve().parent, path.stem, search_path
     if name not in packaged():
         close = difflib.get_close_matches(name, packaged(), n=1)

@@ -88,7 +88,7 @@ class Confirmation:
         seed: int,
         on_block: Callable[[int, int, str], None],
     ) -> None:
-        """Run every block that is not there yet.
+        """Run every block that is not there yet, or whose energy could not be read.
 
         Args:
             on_block: Told blocks done, blocks in all and the pipeline that comes next.
@@ -102,7 +102,7 @@ class Confirmation:
             order = list(specs)
             rng.shuffle(order)
             plan += [(repeat, spec) for spec in order]
-        have = {(block.pipeline, block.repeat) for block in self.blocks}
+        have = {(b.pipeline, b.repeat) for b in self.blocks if b.joules is not None}
         todo = [(r, spec) for r, spec in plan if (digest(spec), r) not in have]
         for index, (repeat, spec) in enumerate(todo):
             on_block(len(plan) - len(todo) + index, len(plan), spec.name)

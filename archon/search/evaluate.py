@@ -108,7 +108,7 @@ class Evaluator:
             metrics=measure(sample, self.load),
             calls=sum(spend.samples for spend in spends),
             generated=generated,
-            failed=sum(not call.ok for spend in spends for call in spend.completions()),
+            failed=sum(spend.drawn.failed(spend.samples) for spend in spends),
             counts=pipeline.context.counts,
         )
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archon.energy import Recorder, Window
-from archon.engines.base import Completion
+from archon.engines.base import Completion, Sampling
 from archon.engines.pool import ModelPool
 from archon.errors import EngineError
 from archon.ledger import Ledger
+from archon.messages import Message
 from archon.pipeline import CallStore, Job
 from archon.pipeline.gather import gather_or_cancel
 
@@ -116,12 +117,26 @@ class Generator:
         return phase
 
     def ready(self, models: Iterable[str]) -> None:
-        """Start the servers of models that are not up; loading is metered as a line of its own."""
+        """Start and warm up the servers of models that are not up.
+
+        Loading is metered as a line of its own; the warm-up belongs to it, for a server's first
+        batch is slow.
+        """
         cold = [model for model in models if not self.pool.is_up(model)]
         if cold:
             with self.window("loading") as metered:
                 self.pool.start(cold)
+                self.runner.run(gather_or_cancel([self._warm_up(model) for model in cold]))
             self.loading.add(metered.window, metered.joules, 0)
+
+    async def _warm_up(self, model: str) -> None:
+        engine, sampling = self.pool.engine(model), Sampling(0.0, 8, logprobs=True)
+        await gather_or_cancel(
+            [
+                engine.complete((Message("user", f"{index} is a number."),), sampling, 0, "warm-up")
+                for index in range(self.concurrency)
+            ]
+        )
 
     @contextmanager
     def window(self, label: str) -> "Iterator[Metered]":

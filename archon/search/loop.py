@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from archon.search.config import Budget
@@ -20,8 +21,10 @@ from archon.search.storage import Totals, claim, record_of, requeue
 from archon.spec import PipelineSpec
 from archon.tasks import Query
 
-DUPLICATES_IN_A_ROW = 300
-"""A sampler that proposes nothing new this often has nothing new to propose."""
+DUPLICATES_IN_A_ROW = 20
+"""A sampler that proposes nothing new this often is helped on by a random new point."""
+RANDOM_POINTS = 500
+"""If none of so many random points is new, the space counts as tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Search:
         self._tally = tally
         self._on_trial = on_trial
         self._began = time.monotonic()
+        self._finished: float | None = None
         self._calls_used = 0
         self._joules_charged = 0.0
         totals.track(self._sums)
@@ -107,7 +111,7 @@ class Search:
     def _sums(self) -> dict[str, float]:
         tally = self._tally()
         return {
-            "seconds": time.monotonic() - self._began,
+            "seconds": (self._finished or time.monotonic()) - self._began,
             "joules": tally.joules,
             "unmetered_s": tally.unmetered_s,
             "calls_generated": tally.calls,
@@ -123,20 +127,29 @@ class Search:
         Raises:
             EngineError: A model server is gone; what was tried is stored.
         """
+        try:
+            self._run()
+        finally:
+            self._finished = time.monotonic()
+
+    def _run(self) -> None:
         self._recall()
         self._baselines()
         duplicates = 0
         points = self._points()
         while not self._over():
-            if points is not None and not self._next_point(points):
+            if points is not None and not self._queued() and not self._next_point(points):
                 self.ended = "every point of the space is tried"
                 return
             before = len(self.tried)
             self._one_trial()
             duplicates = 0 if len(self.tried) > before else duplicates + 1
             if duplicates >= DUPLICATES_IN_A_ROW and points is None:
-                self.ended = f"the last {duplicates} proposals were all known"
-                return
+                point = self._random_point()
+                if point is None:
+                    self.ended = f"of {RANDOM_POINTS} random points of the space none was new"
+                    return
+                self.study.enqueue_trial(point)
 
     def _over(self) -> bool:
         spent = [name for name, left in self.left().items() if left <= 0]
@@ -146,6 +159,18 @@ class Search:
 
     def _points(self) -> Iterator[dict[str, Any]] | None:
         return self._space.enumerate() if self._exhaustive else None
+
+    def _random_point(self) -> dict[str, Any] | None:
+        """Return a point not tried yet; None if none is found."""
+        dice = optuna.create_study(sampler=RandomSampler(seed=len(self.tried)))
+        for _ in range(RANDOM_POINTS):
+            trial = dice.ask()
+            if self._space.suggest(trial).canonical not in self.tried:
+                return trial.params
+        return None
+
+    def _queued(self) -> bool:
+        return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def _next_point(self, points: Iterator[dict[str, Any]]) -> bool:
         """Enqueue the next untried point; False when there is none."""

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from archon.metrics import Array, Load, Metrics, Sample
-from archon.search.config import ObjectiveSection
+from archon.search.config import ObjectiveSection, meets
 from archon.search.evaluate import Evaluation
 from archon.search.racing import is_dominated, is_worse, misses_floor
 
@@ -54,13 +54,16 @@ class Objective:
         return "ipj" if self.metric == "pareto" else self.metric
 
     def shortfall(self, accuracy: float) -> float:
-        """Return by how much accuracy misses the floor; at most 0 when it is met.
+        """Return by how much accuracy misses the floor; 0 or less when it is met.
 
         While a relative floor is not known yet, nothing meets it.
         """
         if self.rule is None:
             return -1.0
-        return 1.0 if self.floor is None else self.floor - accuracy
+        if self.floor is None:
+            return 1.0
+        gap = self.floor - accuracy
+        return min(gap, 0.0) if meets(accuracy, self.floor) else gap
 
     def best(self, evaluations: Sequence[Evaluation]) -> Evaluation | None:
         """Return the best evaluation that meets the floor, None when none does."""

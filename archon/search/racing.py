@@ -29,8 +29,11 @@ def rungs(first: int, total: int) -> list[int]:
 def is_worse(score: Array, spent: Array, best_score: Array, best_spent: Array, looks: int) -> bool:
     """Whether a candidate's Σscore/Σspent is surely below the incumbent's on the same queries.
 
-    Tests the mean of s·X* - S*·x against 0 (S*, X* the incumbent's totals), which has the sign
-    of the difference of the two ratios, by a one-sided t test.
+    Tests S·X* - S*·X against 0 (means of score and spent, starred the incumbent's), which has the
+    sign of the difference of the two ratios, by a one-sided t test. Its error comes from all four
+    means (delta method), paired by query. For the error alone two right and two wrong answers of
+    the candidate are added (Agresti and Coull, *The American Statistician* 52, 1998): the first
+    few answers of a rarely right pipeline are all wrong, which is no proof that it always is.
 
     Args:
         score: [queries] the candidate's (weighted) scores.
@@ -39,8 +42,16 @@ def is_worse(score: Array, spent: Array, best_score: Array, best_spent: Array, l
         best_spent: [queries] what the incumbent spent.
         looks: Number of looks the error is shared over.
     """
-    lead = score * best_spent.mean() - spent * best_score.mean()
-    return _mean_below_zero(lead, ALPHA / (2 * looks))
+    n = len(score)
+    lead = score.mean() * best_spent.mean() - spent.mean() * best_score.mean()
+    right = max(score.max(), best_score.max())
+    s = np.append(score, [0.0, 0.0, right, right])
+    x, best_s, best_x = (
+        np.append(one, np.full(4, one.mean())) for one in (spent, best_score, best_spent)
+    )
+    influence = s * best_x.mean() + s.mean() * best_x - x * best_s.mean() - x.mean() * best_s
+    error = influence.std(ddof=1) / np.sqrt(n)
+    return bool(lead + stats.t.ppf(1 - ALPHA / (2 * looks), n - 1) * error < 0)
 
 
 def misses_floor(score: Array, floor: float, looks: int) -> bool:

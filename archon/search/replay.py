@@ -29,7 +29,7 @@ def replay(path: Path, split: SplitName, *, pool: ModelPool | None = None) -> Ev
         pool: Models to use in place of the zoo's; only their identities are asked for.
 
     Raises:
-        UsageError: No manifest beside the spec.
+        UsageError: No manifest beside the spec, or no ledger where it says.
         ArchonError: The ledger lacks calls.
     """
     spec = load_spec(path)
@@ -44,7 +44,10 @@ def replay(path: Path, split: SplitName, *, pool: ModelPool | None = None) -> Ev
         ) from error
     task = load_task(config.task)
     models = pool or zoo_pool(config)
-    with Ledger(ledger_place(config)) as ledger:
+    place = ledger_place(config)
+    if "://" not in place and not Path(place).is_file():
+        raise UsageError(f"{place}: the ledger of this study is gone, so it cannot be replayed")
+    with Ledger(place) as ledger:
         evaluator = Evaluator(
             task,
             CallStore(ledger),

@@ -28,7 +28,7 @@ from archon.metrics import (
     pareto_front,
     resampling,
 )
-from archon.search.config import StudyConfig
+from archon.search.config import StudyConfig, meets
 from archon.search.confirm import Block
 from archon.search.evaluate import Evaluation
 from archon.search.loop import Tried
@@ -125,7 +125,7 @@ def summarise(
             **confirmed,
             "repeats": len(winner.blocks),
             "floor": verdict.floor,
-            "meets_floor": _meets(confirmed["accuracy"], verdict.floor),
+            "meets_floor": meets(confirmed["accuracy"], verdict.floor),
             "priced_error": _priced_error(winner.blocks),
             "counts": _sum_counts(winner.blocks),
             "failed_calls": sum(block.failed for block in winner.blocks),
@@ -155,7 +155,7 @@ def _confirmed_row(
         "confirmed": True,
         **row,
         "repeats": len(one.blocks),
-        "meets_floor": _meets(row["accuracy"], verdict.floor),
+        "meets_floor": meets(row["accuracy"], verdict.floor),
         "priced_error": _priced_error(one.blocks),
         "difference_ci": difference,
         "beaten": None if difference is None else difference[0] > 0,
@@ -171,10 +171,6 @@ def _unconfirmed_row(one: Tried) -> dict[str, Any]:
         "difference_ci": None,
         "beaten": None,
     }
-
-
-def _meets(accuracy: float, floor: float | None) -> bool:
-    return floor is None or accuracy >= floor
 
 
 def _priced_error(blocks: Sequence[Block]) -> float | None:

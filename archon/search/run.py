@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from rich.table import Table
 
-from archon.energy import PriceList, Recorder, choose_basis, open_meter
+from archon.energy import Meter, PriceList, Recorder, choose_basis, open_meter
+from archon.engines.client import is_loopback
 from archon.engines.pool import ModelPool, ZooPool
 from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
@@ -59,11 +60,18 @@ class StoppedError(ArchonError):
     exit_status = 130
 
 
-def run_study(config: StudyConfig, progress: Progress, *, pool: ModelPool | None = None) -> Outcome:
+def run_study(
+    config: StudyConfig,
+    progress: Progress,
+    *,
+    pool: ModelPool | None = None,
+    meter: Meter | None = None,
+) -> Outcome:
     """Run or continue a study.
 
     Args:
         pool: Models to use in place of the zoo's (tests and experiments).
+        meter: Meter to use in place of the machine's; closed at the end.
 
     Raises:
         UsageError: The configuration does not hold together, or a place cannot be written.
@@ -71,12 +79,17 @@ def run_study(config: StudyConfig, progress: Progress, *, pool: ModelPool | None
         StoppedError: Ctrl-C.
     """
     with ExitStack() as stack:
-        return _Run(config, progress, pool, stack).run()
+        return _Run(config, progress, pool, meter, stack).run()
 
 
 class _Run:
     def __init__(
-        self, config: StudyConfig, progress: Progress, pool: ModelPool | None, stack: ExitStack
+        self,
+        config: StudyConfig,
+        progress: Progress,
+        pool: ModelPool | None,
+        meter: Meter | None,
+        stack: ExitStack,
     ) -> None:
         self.config = config
         self.progress = progress
@@ -93,7 +106,9 @@ class _Run:
         self.facts = fingerprint()
         self.pool = pool or zoo_pool(config, progress.say)
         stack.callback(self.pool.close)
-        self.meter = open_meter(config.energy.meter, coefficients=config.energy.coefficients)
+        self.meter = meter or open_meter(
+            config.energy.meter, coefficients=config.energy.coefficients
+        )
         stack.callback(self.meter.close)
         basis = choose_basis(self.meter.domains, config.energy.basis)
         basis.require_readable(self.meter)
@@ -142,7 +157,6 @@ class _Run:
             tally=lambda: search_tally,
             on_trial=self._show_search,
         )
-        before = len(study.get_trials(deepcopy=False))
         self.generator.on_call = _every(20, lambda: self._show_search(search))
         with self._interruptible(search):
             search.run()
@@ -156,10 +170,10 @@ class _Run:
                 f"search: {len(search.tried)} distinct pipelines in "
                 f"{duration(totals.get('seconds'))}; {search.ended}"
             )
-            same = before == len(study.get_trials(deepcopy=False))
-            finished = study.user_attrs.get("finished")
-            if same and finished and Path(finished).is_dir():
-                return self._finished(Path(finished))
+            known = {"distinct": len(search.tried), "prices": prices.to_json()}
+            finished = study.user_attrs.get("finished", {})
+            if finished.get("known") == known and Path(finished["folder"]).is_dir():
+                return self._finished(Path(finished["folder"]))
             folder, summary = Conclusion(
                 config=self.config,
                 task=self.task,
@@ -173,7 +187,7 @@ class _Run:
                 totals=totals,
                 progress=self.progress,
             ).write()
-        study.set_user_attr("finished", str(folder.resolve()))
+        study.set_user_attr("finished", {"folder": str(folder.resolve()), "known": known})
         return Outcome(folder, summary, final_table(summary))
 
     # Steps
@@ -290,9 +304,20 @@ def _make_folder(folder: Path) -> None:
 
 
 def zoo_pool(config: StudyConfig, tell: Callable[[str], None] = lambda _: None) -> ZooPool:
-    """Return the pool of the study's zoo models."""
+    """Return the pool of the study's zoo models.
+
+    Raises:
+        UsageError: A model is unknown, or runs on a machine whose joules cannot be read from here.
+    """
+    zoo = load_zoo(config.models, [Path(folder) for folder in config.zoo])
+    for name, entry in zoo.items():
+        if entry.base_url is not None and not is_loopback(entry.base_url):
+            raise UsageError(
+                f"model {name}: {entry.base_url} is another machine, whose joules cannot be "
+                "metered here; a study compares models that run on this one"
+            )
     return ZooPool(
-        load_zoo(config.models),
+        zoo,
         device=cast("Device", device()),
         concurrency=config.target.concurrency,
         log_dir=Path(config.study.dir) / config.study.name / "logs",

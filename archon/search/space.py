@@ -7,15 +7,17 @@ choices make up, and may have `baselines(zoo, *, axis=values, …)`.
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
 import optuna
 from optuna.trial import FixedTrial
+from pydantic import ValidationError
 
 from archon.errors import UsageError
-from archon.spec import PipelineSpec
+from archon.spec import PipelineSpec, first_problem
 from search_spaces.baseline import Baseline
 
 
@@ -28,7 +30,7 @@ class Space:
         axes: Values for the keyword arguments of its `suggest`.
 
     Raises:
-        UsageError: No such space, or axes it does not have.
+        UsageError: No such space, axes it does not have, or values that give no valid pipeline.
     """
 
     def __init__(self, name: str, zoo: Sequence[str], axes: Mapping[str, Any]) -> None:
@@ -42,10 +44,17 @@ class Space:
                 raise UsageError(
                     f"axes.{axis}: the space {name} has no such axis; it has {', '.join(known)}"
                 )
+        for baseline in self.baselines():
+            self.at(baseline.params)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> PipelineSpec:
-        """Return the pipeline a trial's choices make up."""
-        spec: PipelineSpec = self._module.suggest(trial, self.zoo, **self.axes)
+        """Return the pipeline a trial's choices make up.
+
+        Raises:
+            UsageError: They make up no valid pipeline.
+        """
+        with self._axes_blamed():
+            spec: PipelineSpec = self._module.suggest(trial, self.zoo, **self.axes)
         return spec
 
     def at(self, params: Mapping[str, Any]) -> PipelineSpec:
@@ -55,7 +64,19 @@ class Space:
     def baselines(self) -> list[Baseline]:
         """Return the space's baselines, empty if it names none."""
         function = getattr(self._module, "baselines", None)
-        return [] if function is None else list(function(self.zoo, **self.axes))
+        with self._axes_blamed():
+            return [] if function is None else list(function(self.zoo, **self.axes))
+
+    @contextmanager
+    def _axes_blamed(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            reason = first_problem(error) if isinstance(error, ValidationError) else str(error)
+            raise UsageError(
+                f"space {self.name}: its axes give no valid pipeline ({type(error).__name__}: "
+                f"{' '.join(reason.split())}); check axes"
+            ) from error
 
     def enumerate(self) -> Iterator[dict[str, Any]]:
         """Yield every point of the space once, depth first.

@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from archon.errors import UsageError
+from archon.ledger import sqlite_pragmas
 from archon.search.config import StudyConfig
 from archon.search.objective import Direction
 
@@ -36,17 +37,26 @@ def open_study(config: StudyConfig, folder: Path, directions: Sequence[Direction
     try:
         study = optuna.create_study(
             study_name=config.study.name,
-            storage=url,
+            storage=_storage(url),
             directions=directions,
             sampler=_sampler(config),
             load_if_exists=True,
         )
         _check_same(study, config)
         _requeue_orphans(study)
-    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, ImportError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise UsageError(f"{url}: the study cannot be opened ({reason})") from error
     return study
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    storage = optuna.storages.RDBStorage(url)
+    if storage.engine.dialect.name == "sqlite":
+        # A trial is about twenty commits, and by default each waits for the disk.
+        sa.event.listen(storage.engine, "connect", sqlite_pragmas)
+        storage.engine.dispose()
+    return storage
 
 
 def _sampler(config: StudyConfig) -> BaseSampler:
@@ -64,10 +74,14 @@ def _check_same(study: optuna.Study, config: StudyConfig) -> None:
     if known is None:
         study.set_user_attr("fingerprint", mark)
         study.set_user_attr("config", config.model_dump_json())
+        study.set_user_attr("task", config.task.fingerprint())
     elif known != mark:
         old = json.loads(study.user_attrs["config"])
         new = json.loads(config.model_dump_json())
-        changed = [key for key in new if key not in {"storage", "study"} and new[key] != old[key]]
+        kept = {"storage", "study", "calibration", "task"}
+        changed = [key for key in new if key not in kept and new[key] != old.get(key)]
+        if study.user_attrs.get("task") != config.task.fingerprint():
+            changed.append("task")
         raise UsageError(
             f"study {config.study.name} exists with other settings "
             f"({', '.join(changed) or 'study.seed'}); give this one a name of its own: "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archon.metrics import Load, Metrics, Resampling, Sample, difference, measure
-from archon.search.config import Floor
+from archon.search.config import Floor, meets
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ def judge(
     singles = [measured[c.name].accuracy for c in everyone if c.single]
     floor = rule.at(max(singles, default=None)) if rule else None
 
-    def meets(contender: Contender) -> bool:
-        return floor is None or measured[contender.name].accuracy >= floor
+    def passes(contender: Contender) -> bool:
+        return meets(measured[contender.name].accuracy, floor)
 
     def value(contender: Contender) -> float:
         one: Metrics = measured[contender.name]
@@ -81,11 +81,11 @@ def judge(
     differences = {
         b.name: difference(metric, winner.sample, b.sample, load, draws) for b in baselines
     }
-    rivals = [b for b in baselines if meets(b)]
+    rivals = [b for b in baselines if passes(b)]
     unbeaten = [b for b in rivals if not _above_zero(differences[b.name])]
     bar = "" if floor is None else f" of {floor:.3f}"
     accuracy = measured[winner.name].accuracy
-    if not meets(winner) and not rivals:
+    if not passes(winner) and not rivals:
         nearest = max(everyone, key=lambda c: (measured[c.name].accuracy, value(c)))
         text = (
             f"No confirmed pipeline meets the accuracy floor{bar} on the test queries; exported, "
@@ -93,7 +93,7 @@ def judge(
             f"({measured[nearest.name].accuracy:.3f})."
         )
         return Verdict("none_meets_floor", nearest.name, floor, False, differences, text)
-    if not meets(winner):
+    if not passes(winner):
         best = max(rivals, key=value)
         text = (
             f"The search's winner {winner.name} misses the accuracy floor{bar} on the test "

@@ -1,0 +1,1 @@
+"""Reproducible experiments and benchmarks; run from a clone, not part of the installed package."""

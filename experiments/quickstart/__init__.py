@@ -1,0 +1,1 @@
+"""The quickstart's result, kept as it came out of one run."""

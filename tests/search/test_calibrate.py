@@ -1,0 +1,175 @@
+"""Calibration gives back the prices that the calls were really charged."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from scripted_world import CONCURRENCY, Nature, Scale, World
+
+from archon.energy import Recorder, choose_basis
+from archon.engines.base import Completion, Sampling
+from archon.errors import ArchonError
+from archon.ledger import Ledger
+from archon.messages import Message
+from archon.search.calibrate import DESIGNS, calibrate, load_prices, price_key
+from archon.search.generate import Generator
+
+J = (0.003, 0.04, 0.2)
+S = (0.001, 0.02, 0.05)
+IDLE = 12.5
+"""Joules and seconds per prefill token, decode token and call; watts when idle."""
+
+
+class Lister(Nature):
+    """Writes as many words as it may."""
+
+    def __call__(self, messages: tuple[Message, ...], sampling: Sampling, _: int) -> Completion:
+        words = sum(len(message.content.split()) for message in messages)
+        return Completion("1 " * sampling.max_tokens, "length", words, sampling.max_tokens)
+
+
+class Bench:
+    """A machine whose clock and counter move only by calls, and by waiting at idle power."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 0.0
+        self.world = World(folder, {"small": Lister(1.0, 1)}, self._charge)
+        self.meter = Scale()
+
+    async def _charge(self, _: object) -> None:
+        pass
+
+    def charge(self, prefill: int, decode: int) -> None:
+        work = (prefill, decode, 1)
+        self.meter.spent_j += sum(price * amount for price, amount in zip(J, work, strict=True))
+        self.now += sum(price * amount for price, amount in zip(S, work, strict=True))
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.meter.spent_j += IDLE * seconds
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench(tmp_path)
+    engine = bench.world.pool.engine("small@1")
+    answer = engine.complete
+
+    async def charged(
+        messages: tuple[Message, ...], sampling: Sampling, seed: int, salt: str
+    ) -> Completion:
+        made = await answer(messages, sampling, seed, salt)
+        bench.charge(made.prompt_tokens, made.completion_tokens)
+        return made
+
+    monkeypatch.setattr(engine, "complete", charged)
+    return bench
+
+
+@contextmanager
+def generator(bench: Bench, tmp_path: Path) -> Iterator[Generator]:
+    basis = choose_basis(bench.meter.domains)
+    recorder = Recorder(bench.meter, basis, clock=lambda: bench.now, check_every_s=1000.0)
+    waited = recorder.measure_idle
+    recorder.measure_idle = lambda seconds: waited(seconds, bench.wait)  # type: ignore[method-assign, assignment]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger, asyncio.Runner() as runner:
+        yield Generator("study", bench.world.pool, ledger, recorder, runner, CONCURRENCY)
+
+
+def test_the_prices_of_every_term_are_recovered(bench: Bench, tmp_path: Path) -> None:
+    told: list[float] = []
+    with generator(bench, tmp_path) as maker:
+        prices = calibrate(
+            maker,
+            ["small@1"],
+            {"cpu": "this"},
+            repeats=2,
+            idle_seconds=4.0,
+            seed=1,
+            tell=lambda _, done: told.append(done),
+        )
+        price = prices.models["small@1"]
+        for coef, true in zip((price.prefill_j, price.decode_j, price.call_j), J, strict=True):
+            assert coef.value == pytest.approx(true, rel=1e-6)
+        for coef, true in zip((price.prefill_s, price.decode_s, price.call_s), S, strict=True):
+            assert coef.value == pytest.approx(true, rel=1e-6)
+        assert prices.idle_watts == pytest.approx(IDLE)
+        assert (prices.basis, prices.method, prices.concurrency) == ("cpu", "counter", CONCURRENCY)
+        assert dict(prices.fingerprint) == {"cpu": "this"}
+        assert told == sorted(told)
+        assert told[-1] < 1 <= told[-1] + 2 / (2 * len(DESIGNS) + 1)
+
+        maker.ledger.save_prices("key", prices.to_json())
+        assert load_prices(maker.ledger, "key") == prices
+        assert load_prices(maker.ledger, "other") is None
+        labels = [label for label, record in maker.ledger.windows("study") if record]
+    assert sum(label.startswith("calibration") for label in labels) >= 2 * len(DESIGNS)
+
+
+def test_no_two_prompts_share_a_beginning(bench: Bench, tmp_path: Path) -> None:
+    with generator(bench, tmp_path) as maker:
+        calibrate(maker, ["small@1"], {}, repeats=2, idle_seconds=1.0, seed=1, tell=lambda *_: None)
+        made = sum(len(phase.jobs) for phase in maker.phases)
+        keys = {request.key for phase in maker.phases for request, _ in phase.jobs}
+    assert len(keys) == made == len(bench.world.calls)
+
+
+def test_an_unreadable_meter_ends_it_in_one_line(bench: Bench, tmp_path: Path) -> None:
+    with generator(bench, tmp_path) as maker:
+        bench.meter.bad_reads = 1
+        with pytest.raises(ArchonError, match="calibration: energy could not be read: broken"):
+            calibrate(
+                maker, ["small@1"], {}, repeats=2, idle_seconds=1.0, seed=1, tell=lambda *_: None
+            )
+
+
+def test_a_failed_call_ends_it_in_one_line(bench: Bench, tmp_path: Path) -> None:
+    engine = bench.world.pool.engine("small@1")
+
+    async def refuses(*_: object) -> Completion:
+        return Completion("", "refused", 0, 0, error="HTTP 400: too long")
+
+    engine.complete = refuses  # type: ignore[method-assign, assignment]
+    with generator(bench, tmp_path) as maker, pytest.raises(ArchonError) as caught:
+        calibrate(maker, ["small@1"], {}, repeats=2, idle_seconds=1.0, seed=1, tell=lambda *_: None)
+    assert "calls failed, the first: HTTP 400: too long" in str(caught.value)
+
+
+def test_prices_are_found_again_only_for_the_same_machine_models_and_load() -> None:
+    basis = choose_basis(Scale.domains)
+
+    def key(**changes: object) -> str:
+        given = {"models": ["a", "b"], "facts": {"cpu": "x"}, "concurrency": 8, "extra": None}
+        given |= changes
+        models, facts, concurrency, extra = given.values()
+        return price_key(models, facts, basis, concurrency, extra)  # type: ignore[arg-type]
+
+    assert key() == key() == key(models=["b", "a"])
+    others = [
+        key(models=["a"]),
+        key(facts={"cpu": "y"}),
+        key(concurrency=16),
+        key(extra="other coefficients"),
+    ]
+    assert len({key(), *others}) == 5
+
+
+def test_a_study_calibrates_once_and_finds_the_prices_again(tmp_path: Path) -> None:
+    """Through the whole study, on the real clock: seconds are noisy, joules are not."""
+    world = World(tmp_path, {"small": Lister(1.0, 1)})
+    config = world.config(
+        axes__samples=[1],
+        axes__finishes=["vote"],
+        objective={"metric": "ipj"},
+        task__sizes={"fit": 0, "select": 8, "test": 8},
+        confirm__repeats=1,
+    )
+    first = world.measure(config)
+    price = first.summary["drift"]
+    assert all(row["ratio"] == pytest.approx(1, rel=0.01) for row in price)
+    made = len(world.calls)
+    again = world.measure(config)
+    assert again.nothing_new
+    assert len(world.calls) == made
