@@ -170,13 +170,15 @@ def _ask(
                 engines[alias] = _endpoint(ref, concurrency)
         query = Query("question", (Message("user", question),), None)
         progress.show("answering", spec.name)
+        runner = stack.enter_context(asyncio.Runner())
+        stack.callback(lambda: [runner.run(engine.aclose()) for engine in engines.values()])
         return answer_one(
             spec,
             query,
             FreeTask(),
             engines=engines,
             recorder=Recorder(meter, choose_basis(meter.domains), own_pids=pool.pids),
-            runner=stack.enter_context(asyncio.Runner()),
+            runner=runner,
             concurrency=concurrency,
             metered=all(isinstance(ref, ZooModel) or is_loopback(ref.base_url) for ref in refs),
         )

@@ -23,3 +23,5 @@ class MeterError(ArchonError):
 
 class LedgerError(ArchonError):
     """The ledger file is locked, corrupt, or of another version."""
+
+    exit_status = 2

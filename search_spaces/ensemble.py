@@ -41,6 +41,8 @@ def suggest(
     with 0 samples takes no part; if all have 0, the last takes part with one. A model
     that answers once answers greedily.
     """
+    if unknown := set(finishes) - set(FINISHES):
+        raise ValueError(f"no finish {', '.join(sorted(unknown))}; there are {', '.join(FINISHES)}")
     counts = {
         model: trial.suggest_categorical(f"{model}.samples", sorted({0, 1, *samples}))
         for model in zoo

@@ -94,7 +94,7 @@ def numbered_ledger(tmp_path_factory):
         yield ledger, itertools.count()
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(completion=completions)
 def test_a_call_comes_back_exactly(numbered_ledger, completion):
     ledger, numbers = numbered_ledger

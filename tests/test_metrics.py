@@ -108,8 +108,9 @@ def test_machines_are_whole_and_at_least_one(rate, machines):
 
 
 def test_rounding_buys_no_machine():
-    seen = constant(1.0, 2.0, 0.1, 10.0)  # 30 · 0.1 is a little more than 3
-    assert measure(seen, Load(30.0, 10.0)).watts == pytest.approx(3 * 10 + 30 * 2)
+    assert 100 * 0.07 > 7
+    seen = sample([1], [2.7], busy_s=[0.07])
+    assert measure(seen, Load(100.0, 10.0)).watts == pytest.approx(7 * 10 + 100 * 2)
 
 
 def test_what_was_not_measured_is_none():
@@ -132,7 +133,7 @@ def test_without_a_right_answer_joules_per_correct_answer_are_none():
     assert (found.accuracy, found.ipw, found.ipj) == (0, 0, 0)
 
 
-scores = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+scores = st.lists(st.integers(0, 100).map(lambda percent: percent / 100), min_size=1, max_size=6)
 
 
 @given(scores, st.randoms(), st.floats(0.1, 9))

@@ -65,9 +65,10 @@ class Drawn:
     def failed(self, samples: int) -> int:
         """Return how many of the first `samples` completions gave no text."""
         sums = self._failed
-        for completion in self.completions[len(sums) - 1 : samples]:
-            sums.append(sums[-1] + (not completion.ok))
-        return sums[min(samples, len(self.completions))]
+        if len(sums) <= samples:
+            for completion in self.completions[len(sums) - 1 : samples]:
+                sums.append(sums[-1] + (not completion.ok))
+        return sums[samples]
 
 
 Steps = Generator[Sequence[Request], Sequence[Drawn], tuple[Candidate, ...]]

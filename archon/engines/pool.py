@@ -56,6 +56,9 @@ class ModelPool(ABC):
         """Return the processes that do the models' work here."""
         return []
 
+    async def aclose(self) -> None:  # noqa: B027 - a pool may own nothing
+        """Close the connections of its own engines, in the loop they were used in."""
+
     def close(self) -> None:  # noqa: B027 - a pool may own nothing
         """Stop what the pool started."""
 
@@ -173,6 +176,11 @@ class ZooPool(ModelPool):
     def pids(self) -> list[int]:
         """See `ModelPool.pids`."""
         return [pid for server in self._servers.values() for pid in server.pids()]
+
+    async def aclose(self) -> None:
+        """See `ModelPool.aclose`."""
+        for engine in self._engines.values():
+            await engine.aclose()
 
     def close(self) -> None:
         """See `ModelPool.close`."""

@@ -38,7 +38,7 @@ def search_command(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings to change")
     parser.add_argument("--json", action="store_true", help="print summary.json instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    args = parser.parse_args(arguments)
+    args = parser.parse_intermixed_args(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
     progress = Progress(quiet=args.quiet)
     try:

@@ -34,6 +34,13 @@ class StudySection(_Section):
     dir: str = "outputs"
     seed: int = Field(0, ge=0)
 
+    @field_validator("name")
+    @classmethod
+    def _not_the_link(cls, name: str) -> str:
+        if name == "latest":
+            raise ValueError("'latest' is the link to the newest results; choose another name")
+        return name
+
 
 class Floor(_Section):
     """The accuracy a pipeline needs: a number, or the best single model's plus a margin."""

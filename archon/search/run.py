@@ -112,12 +112,14 @@ class _Run:
         stack.callback(self.meter.close)
         basis = choose_basis(self.meter.domains, config.energy.basis)
         basis.require_readable(self.meter)
+        runner = stack.enter_context(asyncio.Runner())
+        stack.callback(lambda: runner.run(self.pool.aclose()))
         self.generator = Generator(
             study=config.study.name,
             pool=self.pool,
             ledger=self.ledger,
             recorder=Recorder(self.meter, basis, own_pids=self.pool.pids),
-            runner=stack.enter_context(asyncio.Runner()),
+            runner=runner,
             concurrency=config.target.concurrency,
         )
         self.identities = {name: self.pool.identity(name) for name in config.models}

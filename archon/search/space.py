@@ -13,12 +13,16 @@ from types import ModuleType
 from typing import Any
 
 import optuna
+from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 from pydantic import ValidationError
 
 from archon.errors import UsageError
 from archon.spec import PipelineSpec, first_problem
 from search_spaces.baseline import Baseline
+
+CHECKED = 30
+"""Random points that are made up when a space is opened, so that bad axes show at once."""
 
 
 class Space:
@@ -46,6 +50,10 @@ class Space:
                 )
         for baseline in self.baselines():
             self.at(baseline.params)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        dice = optuna.create_study(sampler=RandomSampler(seed=0))
+        for _ in range(CHECKED):
+            self.suggest(dice.ask())
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> PipelineSpec:
         """Return the pipeline a trial's choices make up.

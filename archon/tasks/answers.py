@@ -158,11 +158,15 @@ def canonical_text(text: str) -> str:
 
 def canonical_math(text: str) -> str:
     """Return a number in lowest terms, else the formula without spacing and sizing commands."""
-    value = parse_number(text)
-    if value is not None:
-        return str(value)
-    formula = re.sub(r"\\(?:left|right)(?![A-Za-z])|\\[,;:! ]|\s", "", unwrap(text))
-    return re.sub(r"\\[dt]frac", r"\\frac", formula).removesuffix(".")
+    formula, before = text, None
+    while formula != before:  # taking one thing off can lay another bare
+        value = parse_number(formula)
+        if value is not None:
+            return str(value)
+        before = formula
+        formula = re.sub(r"\\(?:left|right)(?![A-Za-z])|\\[,;:! ]|\s", "", unwrap(formula))
+        formula = re.sub(r"\\[dt]frac", r"\\frac", formula).rstrip(".")
+    return formula
 
 
 def unwrap(text: str) -> str:

@@ -78,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
     parser.add_argument("--model", default="smollm2-135m", help="zoo model (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=6, help="default: %(default)s")
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="undisturbed ones wanted (default: %(default)s)"
+    )
     parser.add_argument(
         "--requests", type=int, default=96, help="per measured block (default: %(default)s)"
     )

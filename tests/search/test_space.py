@@ -69,7 +69,8 @@ def test_with_no_samples_at_all_the_last_model_answers_once() -> None:
 
 
 def test_every_point_is_a_valid_pipeline_of_its_own_name() -> None:
-    specs = points(small_ensemble(["a", "b"], samples=[1, 2], temperatures=[0.5]))
+    axes = {"styles": {"plain": [8, 16], "steps": [8]}, "samples": [2], "temperatures": [0.5]}
+    specs = points(small_ensemble(["a", "b"], **axes))
     names: dict[str, str] = {}
     for spec in specs:
         again = parse_spec(spec.to_yaml(), "here")
@@ -141,14 +142,14 @@ def test_any_finish_alone_and_any_samples_make_a_space(finish: str) -> None:
         {"samples": ["many"]},
         {"samples": 3},
         {"temperatures": []},
-        {"temperatures": [7.0]},
+        {"temperatures": [0.3, 7.0]},
         {"finishes": []},
         {"finishes": ["guess"]},
     ],
 )
 def test_axes_that_give_no_valid_pipeline_are_refused_in_one_line(axes: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
-        list(small_ensemble(["a"], **axes).enumerate())
+        small_ensemble(["a"], **axes)
     assert "\n" not in str(caught.value)
     assert "ensemble" in str(caught.value)
 

@@ -53,10 +53,9 @@ def test_tpe_finds_it_in_a_third_of_the_space(committee: World) -> None:
     assert exported(outcome) in {BEST, BEST.replace("0.7", "0.3")}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_sampler_that_has_seen_everything_ends(make_world: Make, sampler: str) -> None:
+def test_a_sampler_that_has_seen_everything_ends(make_world: Make) -> None:
     world = make_world(small=Nature(0.5, 10))
-    outcome = world.run(search__sampler=sampler, confirm__repeats=1)
+    outcome = world.run(search__sampler="random", confirm__repeats=1)
     assert outcome.summary["search"]["distinct"] == 1 + 2 * 2
     assert "none was new" in outcome.summary["search"]["ended"]
 

@@ -123,6 +123,7 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
         ("confirm.repeats=0", "confirm.repeats"),
         ("models=[]", "models"),
         ("study.name=../up", "study.name"),
+        ("study.name=latest", "study.name"),
         ("task.source=nowhere", "nowhere"),
         ("task.sizes.select=-1", "task.sizes.select"),
         ("energy.coefficients.min_watts_per_vcpu=-1", "energy"),
