@@ -198,7 +198,7 @@ def _endpoint(ref: EndpointModel, concurrency: int) -> OpenAIEngine:
 
 
 def _print_answer(answer: Answer) -> None:
-    out = Console(highlight=False)
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     if answer.answer is not None:
         out.print(answer.answer, markup=False)
     joules = "–" if answer.energy_j is None else f"{answer.energy_j:.2f} J"

@@ -15,7 +15,19 @@ import pytest
 import yaml
 
 from archon.cli import main
+from archon.energy import (
+    Coef,
+    Coefficients,
+    ModelPrice,
+    PriceList,
+    choose_basis,
+    open_meter,
+)
 from archon.engines.client import RetryPolicy
+from archon.engines.zoo import identity, load_zoo
+from archon.hardware import fingerprint
+from archon.ledger import Ledger
+from archon.search.calibrate import price_key
 
 ROOT = Path(__file__).parents[1]
 
@@ -177,7 +189,7 @@ zoo: [zoo]
 space: ensemble
 axes: {styles: {plain: [48]}, samples: [1]}
 objective: {metric: ipj, accuracy_floor: 0.9}
-calibration: {idle_seconds: 0.2}
+calibration: {idle_seconds: 0.1}
 confirm: {repeats: 1}
 search: {sampler: exhaustive}
 target: {concurrency: 4}
@@ -186,18 +198,27 @@ target: {concurrency: 4}
 
 @pytest.fixture
 def study(tmp_path: Path, model: Model) -> str:
-    """A study of ten lines on a model of one's own."""
+    """A study of a model of one's own, its prices known."""
     own_zoo(tmp_path, model.url)
     lines = [{"prompt": f"What is {n} + 1 ?", "answer": n + 1} for n in range(40)]
     (tmp_path / "sums.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
     (tmp_path / "study.yaml").write_text(STUDY)
+    name = identity(load_zoo(["mine"], [tmp_path / "zoo"])["mine"], {})
+    meter = open_meter()
+    basis = choose_basis(meter.domains)
+    meter.close()
+    price = ModelPrice(*[Coef(0.1, 0.1, 0.1)] * 6)
+    prices = PriceList(1.0, basis.label, basis.method, 4, {name: price}, fingerprint())
+    with Ledger(tmp_path / "out" / "ledger.sqlite") as ledger:
+        key = price_key([name], fingerprint(), basis, 4, Coefficients())
+        ledger.save_prices(key, prices.to_json())
     return "conf=study.yaml"
 
 
 def test_search_run_replay_and_report_with_a_model_of_ones_own(
     model: Model, study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Over HTTP and on this machine's meter, prices measured."""
+    """Over HTTP and on this machine's meter."""
     assert main(["search", study, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["exported"] == "mine plain"

@@ -13,6 +13,11 @@ from archon.search.racing import is_dominated, is_worse, misses_floor
 Direction = Literal["minimize", "maximize"]
 
 
+def directions(metric: str) -> list[Direction]:
+    """Return Optuna's directions of the values of a trial."""
+    return ["maximize", "minimize"] if metric == "pareto" else ["maximize"]
+
+
 class Objective:
     """Compares evaluations on one metric under an accuracy floor.
 
@@ -25,11 +30,6 @@ class Objective:
         self.rule = section.accuracy_floor
         self.floor = self.rule.at(None) if self.rule else None
         self._load = load
-
-    @property
-    def directions(self) -> list[Direction]:
-        """Optuna directions of the values of a trial."""
-        return ["maximize", "minimize"] if self.metric == "pareto" else ["maximize"]
 
     def resolve_floor(self, best_single: float | None) -> None:
         """Fix a relative floor once the single models are known."""

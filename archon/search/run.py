@@ -29,7 +29,7 @@ from archon.search.config import StudyConfig
 from archon.search.evaluate import Evaluator
 from archon.search.generate import Generator, Tally
 from archon.search.loop import Search
-from archon.search.objective import Objective
+from archon.search.objective import Objective, directions
 from archon.search.progress import Progress, duration
 from archon.search.space import Space
 from archon.search.storage import Totals, open_study
@@ -125,10 +125,10 @@ class _Run:
         self.identities = {name: self.pool.identity(name) for name in config.models}
 
     def run(self) -> Outcome:
+        study = open_study(self.config, self.folder, directions(self.config.objective.metric))
         prices, key = self._prices()
         load = Load(self.config.target.rate, prices.idle_watts)
         objective = Objective(self.config.objective, load)
-        study = open_study(self.config, self.folder, objective.directions)
         stored = CallStore(self.ledger)
         pricer = Pricer(prices, self.pool.prefix_blocks())
         evaluator = Evaluator(

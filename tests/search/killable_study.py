@@ -1,7 +1,7 @@
 """The search command on a scripted world, as a process to be killed or interrupted.
 
-Usage: killable_study.py FOLDER CONF HANG. Every call asked of an engine is printed as one line
-``number seed``; call number HANG says so and never comes back.
+Usage: killable_study.py FOLDER CONF HANG. Call number HANG and all after it never come back; once
+those before it are in the ledger, a line says so.
 """
 
 import asyncio
@@ -14,12 +14,15 @@ from scripted_world import Call, Nature, World, run_study
 from archon.search import command
 from archon.search.config import load_config
 
-NATURES = {"small": Nature(0.5, words=10), "big": Nature(1.0, words=150)}
+NATURES = {"small": Nature(0.5, words=10)}
 
 
 def main(folder: Path, conf: str, hang: int) -> int:
     async def hook(call: Call) -> None:
-        print(call.number, call.seed, flush=True)
+        if call.number == hang:
+            while world.stored() < hang - 1:
+                await asyncio.sleep(0.01)
+            print("hanging", flush=True)
         if call.number >= hang:
             await asyncio.Event().wait()
 

@@ -40,7 +40,7 @@ from archon.search.run import Outcome, run_study
 PREFILL_J, DECODE_J, CALL_J = 0.001, 0.01, 0.02
 BUSY_S = 1e-6
 """Busy seconds of a token and of a call: no machine of this world is ever full."""
-IDLE_WATTS = 0.5
+IDLE_WATTS = 0.05
 CONCURRENCY = 8
 
 

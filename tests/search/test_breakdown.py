@@ -21,8 +21,8 @@ from archon.errors import ArchonError, EngineError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("killable_study.py")
-HANG = 300
-"""The call that never comes back: after the baselines, before the last trial."""
+HANG = 100
+"""The call that never comes back: the first trial makes 40, the second 160."""
 
 
 class Running:
@@ -39,10 +39,8 @@ class Running:
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if int(line.split()[0]) >= HANG:
-                return
-        raise AssertionError(self.process.communicate()[1])
+        if self.process.stdout.readline() != "hanging\n":
+            raise AssertionError(self.process.communicate()[1])
 
     def end_by(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; return the exit status and what was said on stderr."""
@@ -81,7 +79,7 @@ def goes_on(folder: Path) -> World:
     """Run the same study to its end in this process; return its world."""
     world = World(folder, NATURES)
     outcome = world.run()
-    assert outcome.summary["search"]["distinct"] == 28
+    assert outcome.summary["search"]["distinct"] == 5
     assert outcome.summary["exported"] == "4x small plain T0.7, confident vote"
     return world
 
@@ -89,7 +87,7 @@ def goes_on(folder: Path) -> World:
 def test_kill_9_loses_only_what_was_in_flight(running: Running, tmp_path: Path) -> None:
     running.end_by(signal.SIGKILL)
     before = committed(tmp_path)
-    assert len(before) > HANG / 2
+    assert len(before) == HANG - 1
     (cut_off,) = trials(tmp_path, TrialState.RUNNING)
 
     world = goes_on(tmp_path)
@@ -133,7 +131,7 @@ def test_a_dead_server_ends_the_study_with_what_was_completed(tmp_path: Path) ->
 
 def test_a_meter_that_fails_in_one_window_is_not_taken_for_zero(tmp_path: Path) -> None:
     """Energy of the search stays unknown, and a confirm block without it is measured again."""
-    world = World(tmp_path, {"small": NATURES["small"]})
+    world = World(tmp_path, NATURES)
 
     async def hook(call: Call) -> None:
         if call.number == 10 or (call.live and len(world.made(live=True)) == 1):
@@ -151,7 +149,7 @@ def test_a_meter_that_fails_in_one_window_is_not_taken_for_zero(tmp_path: Path) 
 def test_a_meter_that_fails_for_good_ends_the_study_and_blocks_are_measured_later(
     tmp_path: Path,
 ) -> None:
-    world = World(tmp_path, {"small": NATURES["small"]})
+    world = World(tmp_path, NATURES)
 
     async def hook(call: Call) -> None:
         world.meter.bad_reads = math.inf if call.live else 0

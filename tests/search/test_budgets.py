@@ -34,14 +34,9 @@ def test_the_search_ends_with_the_budget(
 
 
 def test_seconds_count_over_restarts(world: World) -> None:
-    outcome = world.run(search__budget={"trials": 2, "seconds": 1000})
-    used = outcome.summary["search"]["seconds"]
+    used = world.run(search__budget={"trials": 2}).summary["search"]["seconds"]
     assert used > 0
-    longer = world.run(search__budget={"trials": 5, "seconds": used / 2})
-    assert longer.nothing_new
-    on = world.run(search__budget={"trials": 5, "seconds": 1000})
-    assert on.summary["search"]["distinct"] == 5
-    assert on.summary["search"]["seconds"] > used
+    assert world.run(search__budget={"trials": 5, "seconds": used / 2}).nothing_new
 
 
 def test_a_budget_too_small_for_any_pipeline_is_one_line(world: World) -> None:

@@ -154,22 +154,3 @@ def test_prices_are_found_again_only_for_the_same_machine_models_and_load() -> N
         key(extra="other coefficients"),
     ]
     assert len({key(), *others}) == 5
-
-
-def test_a_study_calibrates_once_and_finds_the_prices_again(tmp_path: Path) -> None:
-    """Through the whole study, on the real clock: seconds are noisy, joules are not."""
-    world = World(tmp_path, {"small": Lister(1.0, 1)})
-    config = world.config(
-        axes__samples=[1],
-        axes__finishes=["vote"],
-        objective={"metric": "ipj"},
-        task__sizes={"fit": 0, "select": 8, "test": 8},
-        confirm__repeats=1,
-    )
-    first = world.measure(config)
-    price = first.summary["drift"]
-    assert all(row["ratio"] == pytest.approx(1, rel=0.01) for row in price)
-    made = len(world.calls)
-    again = world.measure(config)
-    assert again.nothing_new
-    assert len(world.calls) == made

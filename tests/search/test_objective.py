@@ -9,7 +9,7 @@ import pytest
 from archon.metrics import Load, Sample, measure
 from archon.search.config import Floor, ObjectiveSection
 from archon.search.evaluate import Evaluation
-from archon.search.objective import Objective
+from archon.search.objective import Objective, directions
 from archon.spec import PipelineSpec, parse_spec
 
 LOAD = Load(rate=2.0, idle_watts=10.0)
@@ -50,9 +50,9 @@ def test_a_pipeline_is_scored_by_the_metric() -> None:
 
 def test_pareto_tells_accuracy_up_and_joules_down() -> None:
     pareto = objective(metric="pareto")
-    assert pareto.directions == ["maximize", "minimize"]
+    assert directions("pareto") == ["maximize", "minimize"]
     assert pareto.values(evaluation(HALF, 3.0).metrics) == pytest.approx([0.5, 3.0])
-    assert objective(metric="ipw").directions == ["maximize"]
+    assert directions("ipw") == directions("ipj") == ["maximize"]
     assert (pareto.confirmed_metric, objective(metric="ipw").confirmed_metric) == ("ipj", "ipw")
 
 

@@ -106,6 +106,14 @@ def test_a_study_with_other_settings_is_refused(
     assert tree(world.folder / "out") == before
 
 
+def test_other_settings_are_refused_before_anything_is_measured(world: World) -> None:
+    world.run()
+    made = len(world.calls)
+    with pytest.raises(UsageError, match=r"other settings \(target\)"):
+        world.measure(world.config(target__concurrency=3))  # has no prices yet
+    assert len(world.calls) == made
+
+
 def test_a_task_whose_file_changed_is_refused(world: World) -> None:
     config = world.config()
     world.run(config)

@@ -63,7 +63,7 @@ def test_a_sampler_that_has_seen_everything_ends(make_world: Make) -> None:
 def test_a_baseline_that_is_best_is_exported(make_world: Make) -> None:
     """The perfect model is now the cheap one: asking it once cannot be beaten."""
     world = make_world(small=Nature(0.5, 150), big=Nature(1.0, 10))
-    outcome = world.run()
+    outcome = world.run(axes__samples=[1, 2])
     assert exported(outcome) == outcome.summary["exported"] == "big plain"
     assert outcome.summary["verdict"]["kind"] == "baseline_wins"
     assert outcome.summary["confirm"]["accuracy"] == 1.0
@@ -141,11 +141,14 @@ def test_a_call_that_fails_gives_no_candidate_and_is_asked_again_next_time(
             return super().__call__(messages, sampling, seed)
 
     world = make_world(shaky=Shaky(1.0, 10), steady=steady)
-    outcome = world.run(
-        objective={"metric": "ipj", "accuracy_floor": 0.97},
-        confirm__repeats=1,
-        search__racing=False,
-    )
+    settings = {
+        "axes__samples": [1],
+        "axes__finishes": ["vote"],
+        "objective": {"metric": "ipj", "accuracy_floor": 0.97},
+        "confirm__repeats": 1,
+        "search__racing": False,
+    }
+    outcome = world.run(**settings)
     with (outcome.folder / "trials.csv").open() as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
     failed = int(rows["shaky plain"]["failed"])
@@ -153,12 +156,7 @@ def test_a_call_that_fails_gives_no_candidate_and_is_asked_again_next_time(
     assert float(rows["shaky plain"]["accuracy"]) == pytest.approx(1 - failed / 40)
     assert rows["steady plain"]["failed"] == "0"
     Shaky.sick = False
-    again = world.run(
-        objective={"metric": "ipj", "accuracy_floor": 0.97},
-        study__name="again",
-        confirm__repeats=1,
-        search__racing=False,
-    )
+    again = world.run(study__name="again", **settings)
     assert again.summary["search"]["calls_generated"] > 0
     with (again.folder / "trials.csv").open() as file:
         assert all(row["failed"] == "0" for row in csv.DictReader(file))
