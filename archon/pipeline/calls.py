@@ -13,11 +13,15 @@ class CallStore:
     Args:
         ledger: Where calls come from and go to; None keeps them in memory only.
         epoch: 0 for the search; confirmation blocks have epochs of their own.
+        fresh: Whether the epoch is new, so that the ledger need not be asked.
     """
 
-    def __init__(self, ledger: Ledger | None, epoch: int = SEARCH_EPOCH) -> None:
+    def __init__(
+        self, ledger: Ledger | None, epoch: int = SEARCH_EPOCH, *, fresh: bool = False
+    ) -> None:
         self.epoch = epoch
         self._ledger = ledger
+        self._fresh = fresh
         self._drawn: dict[bytes, Drawn] = {}
         self._early: dict[bytes, dict[int, Completion]] = {}  # samples past a hole
 
@@ -31,7 +35,9 @@ class CallStore:
     def load(self, requests: Iterable[Request]) -> None:
         """Bring in what the ledger holds of requests not yet in memory."""
         new = {r.key: r for r in requests if r.key not in self._drawn}
-        stored = self._ledger.fetch(list(new), self.epoch) if self._ledger and new else {}
+        stored: dict[bytes, dict[int, Completion]] = {}
+        if self._ledger is not None and new and not self._fresh:
+            stored = self._ledger.fetch(list(new), self.epoch)
         for key, request in new.items():
             self._drawn[key] = Drawn(request)
             self._early[key] = stored.get(key, {})

@@ -19,7 +19,9 @@ from archon.messages import Message
 from archon.pipeline import CallStore
 from archon.search.generate import Generator
 
-VERSION = 1
+ATTEMPTS = 3
+"""Rounds of windows before a fit that does not separate the terms is given up."""
+VERSION = 2
 """Part of the fingerprint: raise it when the windows change."""
 
 
@@ -73,23 +75,26 @@ def calibrate(
     """
     recorder = generator.recorder
     epoch = generator.ledger.new_epoch(generator.study, "calibration")
-    store = CallStore(generator.ledger, epoch)
+    store = CallStore(generator.ledger, epoch, fresh=True)
     total = len(models) * len(DESIGNS) * repeats + 1
     generator.ready(models)
     done = 0
     prices: dict[str, ModelPrice] = {}
     rng = random.Random(seed)
     for model in models:
-        loads = []
-        for _ in range(repeats):
-            for design in DESIGNS:
-                tell(design.name, done / total)
-                loads.append(_window(generator, store, model, design, rng))
-                done += 1
-        try:
-            prices[model] = fit_model_price(loads)
-        except ValueError as error:
-            raise ArchonError(f"calibration of {model}: {error}") from error
+        loads: list[PricedLoad] = []
+        for attempt in range(1, ATTEMPTS + 1):
+            for _ in range(repeats):
+                for design in DESIGNS:
+                    tell(design.name, done / total)
+                    loads.append(_window(generator, store, model, design, rng))
+                    done += attempt == 1
+            try:
+                prices[model] = fit_model_price(loads)
+                break
+            except ValueError as error:  # disturbed windows: more of them steady the fit
+                if attempt == ATTEMPTS:
+                    raise ArchonError(f"calibration of {model}: {error}") from error
     tell("idle", done / total)
     idle_watts = measure_idle(recorder, idle_seconds)
     return PriceList(

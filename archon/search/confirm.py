@@ -139,7 +139,7 @@ class Confirmation:
         identities = set(pipeline.context.models.values())
         generator.ready(identities)
         epoch = generator.ledger.new_epoch(generator.study, f"confirm {spec.name} #{repeat}")
-        store = CallStore(generator.ledger, epoch)
+        store = CallStore(generator.ledger, epoch, fresh=True)
         with generator.window(f"confirm {spec.name} #{repeat}") as metered:
             results = generator.runner.run(
                 run_live(
