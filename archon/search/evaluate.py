@@ -38,6 +38,11 @@ class Evaluation:
     counts: Counter[str]
 
     @property
+    def queries(self) -> int:
+        """Number of queries it was evaluated on."""
+        return self.sample.score.shape[1]
+
+    @property
     def joules_charged(self) -> float:
         """Priced joules of all its calls."""
         return float(self.sample.joules.sum())

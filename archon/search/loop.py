@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import optuna
@@ -258,8 +258,10 @@ class Search:
     def _keep(
         self, spec: PipelineSpec, evaluation: Evaluation, attrs: dict[str, Any], *, stopped: bool
     ) -> None:
+        # A long search must not hold every candidate of every trial.
+        kept = replace(evaluation, results=())
         self.tried[spec.canonical] = Tried(
-            evaluation, attrs.get("baseline"), bool(attrs.get("single")), stopped
+            kept, attrs.get("baseline"), bool(attrs.get("single")), stopped
         )
 
     def _tell(self, trial: optuna.Trial, evaluation: Evaluation, *, stopped: bool) -> None:
@@ -293,7 +295,7 @@ class Search:
         record = {
             "name": evaluation.spec.name,
             "spec_sha256": hashlib.sha256(evaluation.spec.canonical.encode()).hexdigest(),
-            "queries": len(evaluation.results),
+            "queries": evaluation.queries,
             "stopped": stopped,
             "duplicate": duplicate,
             "calls": evaluation.calls,

@@ -84,7 +84,7 @@ class Objective:
             others: All complete evaluations, by canonical spec.
             looks: Number of looks the tests' error is shared over.
         """
-        n = evaluation.sample.score.shape[1]
+        n = evaluation.queries
         score = evaluation.sample.score[0]
         if self.metric == "pareto":
             joules = evaluation.sample.joules[0]

@@ -73,7 +73,7 @@ def _short(metric: str) -> str:
 
 def priced_figures(evaluation: Evaluation) -> dict[str, Any]:
     """Return `figures` of a priced evaluation; intervals are over queries only."""
-    return figures(evaluation.sample, evaluation.load, resampling(1, len(evaluation.results)))
+    return figures(evaluation.sample, evaluation.load, resampling(1, evaluation.queries))
 
 
 def summarise(

@@ -15,7 +15,7 @@ from archon.search.config import StudyConfig
 from archon.search.evaluate import Evaluation, Evaluator
 from archon.search.generate import Tally
 from archon.search.loop import Search
-from archon.search.objective import Objective
+from archon.search.objective import Objective, directions
 from archon.search.space import Space
 from archon.search.storage import Totals, open_study
 from archon.spec import PipelineSpec
@@ -96,7 +96,7 @@ def _study_ms(corpus: Corpus, trials: int, folder: Path) -> tuple[list[float], .
     evaluator = corpus.evaluator()
     load = Load(config.target.rate, evaluator.pricer.prices.idle_watts)
     objective = Objective(config.objective, load)
-    study = open_study(config, folder, objective.directions)
+    study = open_study(config, folder, directions(config.objective.metric))
     whole, evaluating, sampling = _Clock(), _Clock(), _Clock()
     study.sampler = _TimedSampler(study.sampler, sampling)
 
