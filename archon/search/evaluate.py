@@ -40,7 +40,7 @@ class Evaluation:
     @property
     def queries(self) -> int:
         """Number of queries it was evaluated on."""
-        return self.sample.score.shape[1]
+        return int(self.sample.score.shape[1])
 
     @property
     def joules_charged(self) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from archon.metrics import Load, Metrics, Resampling, Sample, difference, measure
+from archon.metrics import Load, Metrics, Resampling, Sample, difference, intervals, measure
 from archon.search.config import Floor, meets
 
 
@@ -125,6 +125,9 @@ def judge(
         if baselines
         else f"{winner.name} is exported; there is no baseline to compare it with."
     )
+    spread = intervals(winner.sample, load, draws)["accuracy"]
+    if floor is not None and spread is not None and spread[0] < floor:
+        text += f" Its interval [{spread[0]:.3f}, {spread[1]:.3f}] reaches below the floor."
     return Verdict("winner_meets_alone", winner.name, floor, True, differences, text)
 
 
