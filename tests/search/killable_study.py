@@ -5,6 +5,7 @@ those before it are in the ledger, a line says so.
 """
 
 import asyncio
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,9 @@ NATURES = {"small": Nature(0.5, words=10)}
 
 
 def main(folder: Path, conf: str, hang: int) -> int:
+    # A test run started in the background of a shell ignores SIGINT, and so would we.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     async def hook(call: Call) -> None:
         if call.number == hang:
             while world.stored() < hang - 1:
