@@ -39,19 +39,19 @@ quickstart: install
 install: $(RUNTIME)
 
 test: $(RUNTIME) $(TOOLS)
-	@$(call checks, && \
-	    echo "==> tests on real model servers" && pytest -m vllm --durations=5)
+	@$(call checks, --cov --cov-report=term:skip-covered) && \
+	    echo "==> tests on real model servers" && $(BIN)/pytest -m vllm --durations=5
 
 test-fast: $(RUNTIME) $(TOOLS)
 	@$(call checks,)
 
-# $(call checks, FURTHER COMMANDS)
+# $(call checks, PYTEST OPTIONS)
 define checks
 export PATH="$(abspath $(BIN)):$$PATH" && \
 echo "==> lint" && ruff check . && ruff format --check . && \
 echo "==> types" && mypy && \
 echo "==> imports" && lint-imports && \
-echo "==> tests" && pytest -n 2 -m "not vllm" --cov --cov-report=term:skip-covered$(1)
+echo "==> tests" && pytest -n 2 -m "not vllm"$(1)
 endef
 
 $(BIN)/python:
