@@ -78,8 +78,8 @@ endif
 	@touch $@
 
 $(TOOLS): | $(RUNTIME)
-	@$(call step,installing the test tools,$(PIP) -e '.[$(EXTRA)$(comma)test]',\
-	    check the network and repeat)
+	@$(call step,installing the test tools,$(PIP) -e '.[test]',check the network and repeat)
+	@# Asking pip for the model stack here would bring back what the repair took out.
+	@$(call step,checking the installation,$(BIN)/python -m archon.engines.install,\
+	    delete $(VENV) and repeat)
 	@touch $@
-
-comma := ,

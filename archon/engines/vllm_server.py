@@ -39,6 +39,10 @@ HINTS = (
         "lower max_model_len, or give the cache more room (VLLM_CPU_KVCACHE_SPACE in GB)",
     ),
     (r"out of memory|Cannot allocate memory|Free memory on device", "not enough memory is free"),
+    (
+        r"torchvision::nms does not exist",
+        "torchvision does not fit torch; remove it: python -m archon.engines.install",
+    ),
     (r"No module named", "the installation is incomplete; repeat it"),
 )
 
