@@ -83,3 +83,5 @@ $(TOOLS): | $(RUNTIME)
 	@$(call step,checking the installation,$(BIN)/python -m archon.engines.install,\
 	    delete $(VENV) and repeat)
 	@touch $@
+
+comma := ,
