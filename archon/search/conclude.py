@@ -1,6 +1,7 @@
 """The end of a study: freeze the winner, confirm it, judge it, write the results folder."""
 
 import itertools
+import math
 import time
 import warnings
 from collections import Counter
@@ -191,7 +192,7 @@ class Conclusion:
         confirm_tally: Tally,
         test_reads: int,
     ) -> dict[str, Any]:
-        search, totals = self.search, self.totals
+        search, totals, loading = self.search, self.totals, self.generator.loading
         stopped = sum(one.stopped for one in search.tried.values())
         used, generated = totals.get("calls_used"), totals.get("calls_generated")
         joules = None if totals.get("unmetered_s") else totals.get("joules")
@@ -208,8 +209,8 @@ class Conclusion:
             "ended": search.ended,
             "confirm_joules": None if confirm_tally.unmetered_s else confirm_tally.joules,
             "confirm_seconds": confirm_tally.seconds,
-            "loading_joules": self.generator.loading.joules,
-            "loading_seconds": self.generator.loading.seconds,
+            "loading_joules": None if loading.unmetered_s else loading.joules,
+            "loading_seconds": loading.seconds,
             "test_reads": test_reads,
         }
 
@@ -223,7 +224,8 @@ class Conclusion:
                 phase.window.label, {"seconds": 0, "joules": 0, "priced_j": 0, "own_s": 0}
             )
             row["seconds"] += phase.window.seconds
-            row["own_s"] += (phase.window.own_share or 1.0) * phase.window.seconds
+            own = phase.window.own_share
+            row["own_s"] += float("nan") if own is None else own * phase.window.seconds
             row["joules"] += phase.joules
             row["priced_j"] += sum(
                 self.pricer.call(phase.model, call, again=sample > 0).joules
@@ -232,11 +234,13 @@ class Conclusion:
         found = []
         for label, row in rows.items():
             ratio = row["joules"] / row["priced_j"] if row["priced_j"] else None
-            others = 1 - row.pop("own_s") / row["seconds"]
+            share = 1 - row.pop("own_s") / row["seconds"]
+            others = share if math.isfinite(share) else None
             found.append({"label": label, **row, "ratio": ratio, "others_share": others})
             if ratio and row["seconds"] > DRIFT_MIN_S and abs(ratio - 1) > DRIFT_TOLERANCE:
                 self.progress.say(
-                    f"drift: {label} took {ratio:.2f} times its price, with {others:.0%} of the "
+                    f"drift: {label} took {ratio:.2f} times its price, with "
+                    f"{'an unknown part' if others is None else f'{others:.0%}'} of the "
                     "processor time spent by other programs; leave the machine alone, or measure "
                     "the prices anew with calibration.refresh=true"
                 )
