@@ -3,9 +3,10 @@
 From outside, import the names listed here; ``testing`` holds the suite every meter must pass.
 """
 
+from archon.energy.basis import Basis, choose_basis
 from archon.energy.combined import CombinedMeter, open_meter
 from archon.energy.estimated import Coefficients, EstimatedMeter
-from archon.energy.meter import Domain, DomainKind, Meter, Method, Reading
+from archon.energy.meter import Conditions, Domain, DomainKind, Meter, Method, Reading
 from archon.energy.nvml import NvmlMeter
 from archon.energy.prices import (
     Coef,
@@ -17,13 +18,14 @@ from archon.energy.prices import (
     share,
 )
 from archon.energy.recorder import Pending, Recorder
-from archon.energy.windows import Basis, DomainEnergy, Window, choose_basis
+from archon.energy.windows import DomainEnergy, Window
 
 __all__ = [
     "Basis",
     "Coef",
     "Coefficients",
     "CombinedMeter",
+    "Conditions",
     "Cost",
     "Domain",
     "DomainEnergy",

@@ -45,7 +45,7 @@ class Coefficients:
 
 
 class EstimatedMeter(Meter):
-    """CPU and DRAM of the whole machine, modelled: domains ``cpu:0`` (all packages), ``dram:0``.
+    """CPU and DRAM of the whole machine, modelled: domains ``cpu:all``, ``dram:all``.
 
     A vCPU draws min + (max - min) x utilisation watts, and utilisation x time is the busy time
     the kernel counts, so joules over any window follow exactly from two readings of /proc/stat:
@@ -78,13 +78,13 @@ class EstimatedMeter(Meter):
         self._started = clock()
         tick_s = procfs.tick_s()
         self._domains = (
-            Domain("cpu:0", "cpu", "estimated", tick_s),
-            Domain("dram:0", "dram", "estimated", tick_s),
+            Domain("cpu:all", "cpu", "estimated", tick_s),
+            Domain("dram:all", "dram", "estimated", tick_s),
         )
 
     @property
     def domains(self) -> tuple[Domain, ...]:
-        """``cpu:0`` and ``dram:0``."""
+        """``cpu:all`` and ``dram:all``."""
         return self._domains
 
     def read(self) -> Mapping[str, Reading]:
@@ -94,7 +94,7 @@ class EstimatedMeter(Meter):
         try:
             busy_s = procfs.busy_seconds(self._proc) - self._busy_at_start
         except (OSError, ValueError) as error:
-            return {"cpu:0": Reading(None, f"CPU time unreadable: {error}"), "dram:0": dram}
+            return {"cpu:all": Reading(None, f"CPU time unreadable: {error}"), "dram:all": dram}
         low, high = self.coefficients.min_watts_per_vcpu, self.coefficients.max_watts_per_vcpu
         cpu = Reading(low * self._vcpus * elapsed_s + (high - low) * busy_s)
-        return {"cpu:0": cpu, "dram:0": dram}
+        return {"cpu:all": cpu, "dram:all": dram}

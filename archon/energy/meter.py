@@ -19,12 +19,28 @@ class Domain:
         method: ``counter`` (hardware energy counter), ``polled`` (integrated power),
             ``estimated`` (modelled from utilisation).
         tick_s: Seconds between updates of the source; bounds the error of short windows.
+        max_gap_s: Longest time between two reads that cannot hide a wrap-around of the counter;
+            None where it cannot wrap.
     """
 
     name: str
     kind: DomainKind
     method: Method
     tick_s: float
+    max_gap_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a rail's device tells besides its energy; None where it does not.
+
+    Attributes:
+        temperature_c: Degrees Celsius now.
+        pids: Processes that compute on the device now.
+    """
+
+    temperature_c: float | None = None
+    pids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,10 @@ class Meter(ABC):
     @abstractmethod
     def read(self) -> Mapping[str, Reading]:
         """Return the cumulative joules per domain name, monotonic while the source is sound."""
+
+    def conditions(self) -> Mapping[str, Conditions]:
+        """Return what is known now per domain name; a domain left out tells nothing."""
+        return {}
 
     def close(self) -> None:  # noqa: B027 - a meter may hold nothing
         """Release handles and stop sampling threads."""

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from archon.energy import proc as procfs
+from archon.energy.basis import Basis
 from archon.energy.meter import Domain, Meter, Reading
-from archon.energy.windows import Basis, DomainEnergy, Window
+from archon.energy.windows import DomainEnergy, Window
 
 SHORT_TICKS = 10
 MAX_WATTS = 10_000.0  # beyond any single rail; a jump of more is a broken counter

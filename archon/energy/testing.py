@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
+from archon.energy.basis import Basis, choose_basis
 from archon.energy.meter import DomainKind, Meter, Method
 from archon.energy.recorder import Recorder
-from archon.energy.windows import Basis, choose_basis
 
 
 class MeterTestCase:

@@ -38,8 +38,8 @@ def test_watts_follow_utilisation(proc, clock):
     clock.advance(10)
     proc.spend(user=5, idle=15)  # a quarter of two CPUs
     readings = meter.read()
-    assert readings["cpu:0"].joules == pytest.approx(10 * 2 * (1 + 4 * 0.25))
-    assert readings["dram:0"].joules == pytest.approx(10 * 4 * 0.5)
+    assert readings["cpu:all"].joules == pytest.approx(10 * 2 * (1 + 4 * 0.25))
+    assert readings["dram:all"].joules == pytest.approx(10 * 4 * 0.5)
 
 
 def test_any_window_is_exact_however_load_varies(proc, clock):
@@ -48,7 +48,7 @@ def test_any_window_is_exact_however_load_varies(proc, clock):
     for busy in (0.0, 2.0, 0.5, 0.01):
         clock.advance(1)
         proc.spend(system=busy, idle=2 - busy)
-        joules.append(meter.read()["cpu:0"].joules)
+        joules.append(meter.read()["cpu:all"].joules)
     steps = [after - before for before, after in pairwise(joules)]
     assert steps == pytest.approx([2, 10, 4, 2.04])
 
@@ -56,8 +56,8 @@ def test_any_window_is_exact_however_load_varies(proc, clock):
 def test_domains_are_labelled_estimated(proc):
     domains = EstimatedMeter(SIMPLE, proc.root).domains
     assert [(d.name, d.kind, d.method) for d in domains] == [
-        ("cpu:0", "cpu", "estimated"),
-        ("dram:0", "dram", "estimated"),
+        ("cpu:all", "cpu", "estimated"),
+        ("dram:all", "dram", "estimated"),
     ]
 
 
