@@ -62,6 +62,19 @@ class ModelPrice:
     decode_s: Coef
     call_s: Coef
 
+    def cost(self, prefill_tokens: float, decode_tokens: float, calls: float = 1) -> "Cost":
+        """Return what some calls cost; prices are linear, so costs add up."""
+
+        def total(prefill: Coef, decode: Coef, call: Coef) -> float:
+            return (
+                prefill.value * prefill_tokens + decode.value * decode_tokens + call.value * calls
+            )
+
+        return Cost(
+            total(self.prefill_j, self.decode_j, self.call_j),
+            total(self.prefill_s, self.decode_s, self.call_s),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -94,7 +107,7 @@ class PriceList:
     def cost(
         self, model: str, prefill_tokens: float, decode_tokens: float, calls: float = 1
     ) -> Cost:
-        """Return what some calls cost; prices are linear, so costs add up.
+        """Return what some calls of a model cost.
 
         Raises:
             UsageError: The list has no such model.
@@ -105,16 +118,7 @@ class PriceList:
                 f"price list: no price for model {model!r}, only for "
                 f"{', '.join(sorted(self.models)) or 'none'}; calibrate it first"
             )
-
-        def total(prefill: Coef, decode: Coef, call: Coef) -> float:
-            return (
-                prefill.value * prefill_tokens + decode.value * decode_tokens + call.value * calls
-            )
-
-        return Cost(
-            total(price.prefill_j, price.decode_j, price.call_j),
-            total(price.prefill_s, price.decode_s, price.call_s),
-        )
+        return price.cost(prefill_tokens, decode_tokens, calls)
 
     def net(self, cost: Cost) -> float:
         """Return a cost's joules with the idle draw of its busy seconds taken off."""

@@ -5,12 +5,14 @@ a workload at a load has. The windows therefore run at the target's concurrency.
 """
 
 import hashlib
+import itertools
 import json
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from archon.energy import Basis, ModelPrice, PriceList, Recorder, fit_model_price
+from archon.energy import Basis, PriceList, Recorder, fit_model_price
 from archon.energy import Load as PricedLoad
 from archon.engines.base import Request, Sampling
 from archon.errors import ArchonError
@@ -21,8 +23,13 @@ from archon.search.generate import Generator
 
 ATTEMPTS = 3
 """Rounds of windows before a fit that does not separate the terms is given up."""
-VERSION = 2
+VERSION = 3
 """Part of the fingerprint: raise it when the windows change."""
+MIN_WINDOW_S = 1.0
+MIN_TICKS = 20
+"""A window is at least so long: the counters' ticks then blur it by no more than a twentieth."""
+MAX_GROWTH = 200
+"""Most times a design's calls are multiplied to make its windows long enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +81,22 @@ def calibrate(
             terms.
     """
     recorder = generator.recorder
-    epoch = generator.ledger.new_epoch(generator.study, "calibration")
-    store = CallStore(generator.ledger, epoch, fresh=True)
-    total = len(models) * len(DESIGNS) * repeats + 1
+    store = open_store(generator)
     generator.ready(models)
-    done = 0
-    prices: dict[str, ModelPrice] = {}
     rng = random.Random(seed)
-    for model in models:
-        loads: list[PricedLoad] = []
-        for attempt in range(1, ATTEMPTS + 1):
-            for _ in range(repeats):
-                for design in DESIGNS:
-                    tell(design.name, done / total)
-                    loads.append(_window(generator, store, model, design, rng))
-                    done += attempt == 1
-            try:
-                prices[model] = fit_model_price(loads)
-                break
-            except ValueError as error:  # disturbed windows: more of them steady the fit
-                if attempt == ATTEMPTS:
-                    raise ArchonError(f"calibration of {model}: {error}") from error
-    tell("idle", done / total)
+    total = len(models) * len(DESIGNS) * repeats + 1
+    done = itertools.count(1)
+
+    def on_window(name: str) -> None:
+        tell(name, min(next(done), total - 1) / total)
+
+    prices = {
+        model: fit_model_price(
+            measure_loads(generator, store, model, repeats=repeats, rng=rng, tell=on_window)
+        )
+        for model in models
+    }
+    tell("idle", (total - 1) / total)
     idle_watts = measure_idle(recorder, idle_seconds)
     return PriceList(
         idle_watts=idle_watts,
@@ -105,6 +106,60 @@ def calibrate(
         models=prices,
         fingerprint=dict(facts),
     )
+
+
+def open_store(generator: Generator) -> CallStore:
+    """Return a store of an epoch of its own, so that no calibration call is read back."""
+    epoch = generator.ledger.new_epoch(generator.study, "calibration")
+    return CallStore(generator.ledger, epoch, fresh=True)
+
+
+def measure_loads(
+    generator: Generator,
+    store: CallStore,
+    model: str,
+    *,
+    repeats: int,
+    rng: random.Random,
+    tell: Callable[[str], None],
+) -> list[PricedLoad]:
+    """Measure windows from which the prices of one model can be fitted.
+
+    A design whose first window is too short for the counters is given more calls; that window is
+    left out.
+
+    Args:
+        model: Identity of a model that is up.
+        repeats: Windows of each design.
+        tell: Told the name of each window that ended.
+
+    Raises:
+        ArchonError: A window's energy could not be read, or the windows do not separate the
+            terms.
+    """
+    recorder = generator.recorder
+    ticks = [d.tick_s for d in recorder.meter.domains if d.name in recorder.basis.domains]
+    least_s = max(MIN_WINDOW_S, MIN_TICKS * max(ticks))
+    rounds = {design: design.rounds for design in DESIGNS}
+    loads: list[PricedLoad] = []
+    for attempt in range(1, ATTEMPTS + 1):
+        for repeat in range(repeats):
+            for design in DESIGNS:
+                load = _window(generator, store, model, design, rounds[design], rng)
+                if attempt == 1 and repeat == 0 and load.seconds < least_s:
+                    growth = min(MAX_GROWTH, 1.2 * least_s / load.seconds)
+                    rounds[design] = math.ceil(rounds[design] * growth)
+                    load = _window(generator, store, model, design, rounds[design], rng)
+                loads.append(load)
+                tell(design.name)
+        try:
+            fit_model_price(loads)
+        except ValueError as error:  # disturbed windows: more of them steady the fit
+            if attempt == ATTEMPTS:
+                raise ArchonError(f"calibration of {model}: {error}") from error
+        else:
+            break
+    return loads
 
 
 def measure_idle(recorder: Recorder, seconds: float) -> float:
@@ -127,7 +182,12 @@ def load_prices(ledger: Ledger, key: str) -> PriceList | None:
 
 
 def _window(
-    generator: Generator, store: CallStore, model: str, design: Design, rng: random.Random
+    generator: Generator,
+    store: CallStore,
+    model: str,
+    design: Design,
+    rounds: int,
+    rng: random.Random,
 ) -> PricedLoad:
     requests = [
         Request(
@@ -135,7 +195,7 @@ def _window(
             (Message("user", _prompt(rng, design)),),
             Sampling(0.0, design.max_tokens, logprobs=True),
         )
-        for _ in range(generator.concurrency * design.rounds)
+        for _ in range(generator.concurrency * rounds)
     ]
     jobs = [(request, 0) for request in requests]
     phase = generator.phase(store, model, jobs, f"calibration: {design.name}")
