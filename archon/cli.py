@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from archon.answer import Answer, answer_one
-from archon.energy import Recorder, choose_basis, open_meter
+from archon.energy import Recorder, basis_of, open_meter
+from archon.energy.command import add_energy
 from archon.engines.base import Engine
 from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.pool import ZooPool
@@ -22,10 +24,13 @@ from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
 from archon.hardware import device
 from archon.messages import Message
+from archon.profile import load_profile
+from archon.profiling.command import add_profile, draw_profile
 from archon.report.html import write_report
 from archon.search.command import search_command
 from archon.search.progress import Progress
 from archon.search.replay import replay
+from archon.search.rerank import rerank
 from archon.search.results import priced_figures
 from archon.spec import EndpointModel, PipelineSpec, ZooModel, load_spec
 from archon.tasks import FreeTask, Query, SplitName
@@ -35,11 +40,18 @@ _EXAMPLES = """examples:
   archon run outputs/latest/best.yaml "What is 12 + 31?"
   archon run outputs/latest/best.yaml --split select
   archon report outputs/latest
+  archon profile smollm2-135m qwen2.5-coder-0.5b
+  archon energy -- python train.py
 """
 _RUN_EXAMPLES = """examples:
   archon run outputs/latest/best.yaml "What is 12 + 31?"
   archon run best.yaml "What is 12 + 31?" --json
   archon run outputs/latest/best.yaml --split select     (from the ledger, no model is called)
+"""
+_REPORT_EXAMPLES = """examples:
+  archon report outputs/latest
+  archon report outputs/profiles/20260101-120000
+  archon report outputs/latest --device laptop/profile.json
 """
 
 
@@ -51,12 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         status: int = args.act(args)
+        sys.stdout.flush()
     except ArchonError as error:
         print(f"archon {args.command}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"archon {args.command}: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return status
 
 
@@ -88,17 +104,35 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(act=_run)
     report = commands.add_parser(
         "report",
-        help="draw the report of a results folder again",
-        epilog="example:\n  archon report outputs/latest\n",
+        help="draw the report of a study or a profile again, or rank a study for another device",
+        description="Draw the report of a results folder or of a profile again. With --device, "
+        "rank a study's pipelines at the prices of another device's profile (predicted).",
+        epilog=_REPORT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    report.add_argument("folder", type=Path, metavar="FOLDER")
+    report.add_argument("folder", type=Path, metavar="FOLDER", help="results or profile folder")
+    report.add_argument("--device", type=Path, metavar="PROFILE", help="profile.json of a device")
+    report.add_argument("--json", action="store_true", help="with --device: print JSON")
     report.set_defaults(act=_report)
+    add_energy(commands)
+    add_profile(commands)
     return parser
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(write_report(args.folder))
+    if args.device is None:
+        if args.json:
+            raise UsageError("--json goes with --device: without it, a page is drawn")
+        if (args.folder / "profile.json").is_file():
+            print(draw_profile(load_profile(args.folder), args.folder))
+        else:
+            print(write_report(args.folder))
+        return 0
+    ranking = rerank(args.folder, load_profile(args.device))
+    if args.json:
+        print(json.dumps(ranking.to_json(), indent=2))
+    else:
+        _console().print(ranking.table())
     return 0
 
 
@@ -177,7 +211,7 @@ def _ask(
             query,
             FreeTask(),
             engines=engines,
-            recorder=Recorder(meter, choose_basis(meter.domains), own_pids=pool.pids),
+            recorder=Recorder(meter, basis_of(meter), own_pids=pool.pids),
             runner=runner,
             concurrency=concurrency,
             metered=all(isinstance(ref, ZooModel) or is_loopback(ref.base_url) for ref in refs),
@@ -198,7 +232,7 @@ def _endpoint(ref: EndpointModel, concurrency: int) -> OpenAIEngine:
 
 
 def _print_answer(answer: Answer) -> None:
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    out = _console()
     if answer.answer is not None:
         out.print(answer.answer, markup=False)
     joules = "–" if answer.energy_j is None else f"{answer.energy_j:.2f} J"
@@ -218,6 +252,10 @@ def _print_answer(answer: Answer) -> None:
             "–" if call.energy_j is None else f"{call.energy_j:.2f}",
         )
     out.print(table)
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
 if __name__ == "__main__":

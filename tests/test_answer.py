@@ -39,13 +39,13 @@ class Steady(Meter):
 
 
 class Clock:
-    """Seconds that pass one by one."""
+    """A second passes from one look at the meter to the next, each between two looks at it."""
 
     def __init__(self):
         self.now = 0.0
 
     def __call__(self):
-        self.now += 1.0
+        self.now += 0.5
         return self.now
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+from profile_content import Truth
+from profile_content import profile as device_profile
 
 from archon.cli import main
 from archon.energy import (
@@ -27,6 +29,7 @@ from archon.engines.client import RetryPolicy
 from archon.engines.zoo import identity, load_zoo
 from archon.hardware import fingerprint
 from archon.ledger import Ledger
+from archon.profile import load_profile, save_profile
 from archon.search.calibrate import price_key
 
 ROOT = Path(__file__).parents[1]
@@ -311,6 +314,56 @@ def test_other_bad_input_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "the question is empty" in one_line(capsys, "run", path, "  ")
     assert "--concurrency" in one_line(capsys, "run", path, "what?", "--concurrency", "0")
     assert "manifest.json" in one_line(capsys, "run", path, "--split", "select")
+
+
+def a_profile(path: Path, **given: Any) -> str:
+    """Write the profile of a device that has the model of one's own."""
+    made = device_profile({"mine": Truth(accuracy=0.9)}, **{"concurrencies": (1, 4)} | given)
+    save_profile(made, path)
+    return str(path)
+
+
+def test_report_ranks_a_study_for_another_device(
+    model: Model, study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = a_profile(tmp_path / "device.json")
+    assert main(["search", study, "--quiet"]) == 0
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in (tmp_path / "out/latest").iterdir()}
+    asked = len(model.bodies)
+    assert main(["report", "out/latest", "--device", device, "--json"]) == 0
+    ranking = json.loads(capsys.readouterr().out)
+    (pipeline,) = ranking["pipelines"]
+    assert (pipeline["name"], pipeline["accuracy"], ranking["floor"]) == ("mine plain", 1.0, 0.9)
+    price = load_profile(Path(device)).price_list(4).models['{"weights":"mine"}']
+    assert pipeline["energy_j"] == pytest.approx(price.cost(6, 3).joules)
+    assert pipeline["energy_j_here"] == pytest.approx(0.1 * (6 + 3 + 1))
+    assert ranking["notes"] == ["mine: the profile is of other weights or settings of this name"]
+
+    assert main(["report", "out/latest", "--device", device]) == 0
+    out = capsys.readouterr().out
+    assert "predicted for 2 cores of AMD EPYC 9B45" in out
+    assert "mine plain" in out
+    assert {path: path.read_bytes() for path in (tmp_path / "out/latest").iterdir()} == before
+    assert len(model.bodies) == asked
+
+    other = a_profile(tmp_path / "other.json", concurrencies=(16,))
+    said = one_line(capsys, "report", "out/latest", "--device", other)
+    assert "measured at 16 in flight, not at 4" in said
+
+
+def test_bad_input_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, device = str(tmp_path), tmp_path / "device.json"
+    given = ("report", folder, "--device", str(device))
+    assert "device.json: cannot be read" in one_line(capsys, *given)
+    for text in ("{", "[]", "{}", '{"archon_profile": 1}'):
+        device.write_text(text)
+        assert "device.json: not a profile" in one_line(capsys, *given)
+    a_profile(device)
+    assert "give the folder of a finished study" in one_line(capsys, *given)
+    a_profile(tmp_path / "profile.json")
+    assert "give the folder of a finished study" in one_line(capsys, *given)  # it is a profile
+    assert "--json goes with --device" in one_line(capsys, "report", folder, "--json")
 
 
 def test_report_needs_a_results_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 From outside, import the names listed here; ``testing`` holds the suite every meter must pass.
 """
 
-from archon.energy.basis import Basis, choose_basis
+from archon.energy.basis import Basis, basis_of, choose_basis
 from archon.energy.combined import CombinedMeter, open_meter
 from archon.energy.estimated import Coefficients, EstimatedMeter
 from archon.energy.meter import Conditions, Domain, DomainKind, Meter, Method, Reading
@@ -17,8 +17,10 @@ from archon.energy.prices import (
     fit_model_price,
     share,
 )
+from archon.energy.rapl import RaplMeter
 from archon.energy.recorder import Pending, Recorder
 from archon.energy.windows import DomainEnergy, Window
+from archon.energy.zeus_meter import ZeusMeter
 
 __all__ = [
     "Basis",
@@ -38,9 +40,12 @@ __all__ = [
     "NvmlMeter",
     "Pending",
     "PriceList",
+    "RaplMeter",
     "Reading",
     "Recorder",
     "Window",
+    "ZeusMeter",
+    "basis_of",
     "choose_basis",
     "fit_model_price",
     "open_meter",

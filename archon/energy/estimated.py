@@ -15,9 +15,12 @@ from archon.errors import MeterError, UsageError
 class Coefficients:
     """Watts of a processor and of memory; the defaults are averages over cloud servers.
 
-    The defaults are Cloud Carbon Footprint's, which derives them from SPECpower results and
-    memory makers' figures (https://www.cloudcarbonfootprint.org/docs/methodology, "Compute"
-    and "Memory"; average of the AWS fleet): a fleet's average, not this machine's.
+    The defaults are Cloud Carbon Footprint's
+    (https://www.cloudcarbonfootprint.org/docs/methodology, "Compute" and "Memory"; average of the
+    AWS fleet): a fleet's average, not this machine's. Its watts per vCPU are those of whole
+    servers in SPECpower_ssj2008, of which some went to their memory, fans and power supply; memory
+    makers' figures give the watts per GB. Both together therefore count a server's usual memory
+    twice, in the idle watts. ``conf/hardware`` has numbers for single kinds of processor.
 
     Attributes:
         min_watts_per_vcpu: Watts of an idle hardware thread.
@@ -76,10 +79,10 @@ class EstimatedMeter(Meter):
         except (OSError, ValueError) as error:
             raise MeterError(f"energy cannot be estimated on this machine: {error}") from error
         self._started = clock()
-        tick_s = procfs.tick_s()
+        tick_s, cpu_watts = procfs.tick_s(), self._vcpus * self.coefficients.max_watts_per_vcpu
         self._domains = (
-            Domain("cpu:all", "cpu", "estimated", tick_s),
-            Domain("dram:all", "dram", "estimated", tick_s),
+            Domain("cpu:all", "cpu", "estimated", tick_s, max_watts=cpu_watts),
+            Domain("dram:all", "dram", "estimated", tick_s, max_watts=self._dram_watts),
         )
 
     @property

@@ -14,13 +14,15 @@ class Domain:
     """One rail a meter reads.
 
     Attributes:
-        name: ``gpu:<uuid>``, ``cpu:<package>``, ``dram:<package>`` or ``soc``.
+        name: ``gpu:<uuid>`` (``gpu:amd-<index>``), ``cpu:<package>``, ``dram:<package>`` (``all``
+            where estimated) or ``soc``, which contains its chip's GPU, CPU and memory.
         kind: What the rail feeds.
         method: ``counter`` (hardware energy counter), ``polled`` (integrated power),
             ``estimated`` (modelled from utilisation).
         tick_s: Seconds between updates of the source; bounds the error of short windows.
         max_gap_s: Longest time between two reads that cannot hide a wrap-around of the counter;
             None where it cannot wrap.
+        max_watts: The most the rail can draw, None if unknown; bounds what a tick may hide.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Domain:
     method: Method
     tick_s: float
     max_gap_s: float | None = None
+    max_watts: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,15 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Cumulative joules of one domain, or None with the reason it could not be read."""
+    """Cumulative joules of one domain, or None with the reason it could not be read.
+
+    Attributes:
+        error_j: Cumulative bound of what sampling may have got wrong, where power is sampled.
+    """
 
     joules: float | None
     reason: str | None = None
+    error_j: float = 0.0
 
 
 class Meter(ABC):

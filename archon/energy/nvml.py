@@ -1,18 +1,22 @@
 """NVIDIA GPUs through NVML: the energy counter, or integrated power where there is none."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pynvml
 
-from archon.energy.meter import Domain, Meter, Reading
-from archon.energy.polled import PERIOD_S, PolledPower
+from archon.energy.meter import Conditions, Domain, Meter, Reading
+from archon.energy.polled import PolledPower
 from archon.errors import MeterError
 
 COUNTER_TICK_S = 0.1  # GPUs update their counter every 20 to 100 ms; take the coarsest
+SENSOR_S = 0.1  # power sensors are as slow
 FROZEN_AFTER_S = 0.5
+WATCH_EVERY_S = 0.02
 
 _NO_MIG = "MIG slices share one power sensor: turn MIG off or choose another energy basis"
 
@@ -68,10 +72,16 @@ class NvmlMeter(Meter):
     ) -> None:
         self._clock = clock
         self._readers: dict[str, Callable[[], Reading]] = {}
+        self._gpus: dict[str, Any] = {}
+        self._counters: list[_Counter] = []
         self._polled: list[PolledPower] = []
         self._open = False
         try:
             pynvml.nvmlInit()
+        except pynvml.NVMLError_LibraryNotFound as error:
+            raise MeterError(
+                "no NVIDIA driver (its library libnvidia-ml.so.1 cannot be loaded)"
+            ) from error
         except pynvml.NVMLError as error:
             raise MeterError(
                 f"NVML (the NVIDIA driver's library) does not work: {error}"
@@ -98,6 +108,19 @@ class NvmlMeter(Meter):
         """Return the joules per GPU since its driver was loaded, or since opening if polled."""
         return {name: reader() for name, reader in self._readers.items()}
 
+    def conditions(self) -> Mapping[str, Conditions]:
+        """Return every GPU's temperature and the processes that compute on it.
+
+        A counter behind its GPU's power is given the time to move on, half a second at most, so
+        that a read after this one finds out if it is frozen.
+        """
+        for counter in self._counters:
+            counter.watch()
+        return {
+            name: Conditions(_temperature_c(handle), _pids(handle))
+            for name, handle in self._gpus.items()
+        }
+
     def close(self) -> None:
         """Stop sampling threads and let NVML go."""
         for polled in self._polled:
@@ -108,27 +131,23 @@ class NvmlMeter(Meter):
 
     def _add(self, uuid: str, handle: Any | None) -> Domain:
         name = f"gpu:{uuid}"
+        if handle is not None:
+            self._gpus[name] = handle
         refusal = _NO_MIG if handle is None else _refusal(handle)
         if refusal is not None:
             reading = Reading(None, refusal)
             self._readers[name] = lambda: reading
         elif _supported(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle) is None:
-            polled = PolledPower(lambda: _watts(handle), self._clock)
+            polled = PolledPower(lambda: _watts(handle), self._clock, stale_s=SENSOR_S)
             polled.start()
             self._polled.append(polled)
             self._readers[name] = polled.read
-            return Domain(name, "gpu", "polled", PERIOD_S)
+            return Domain(name, "gpu", "polled", SENSOR_S, max_watts=_limit_watts(handle))
         else:
-            self._readers[name] = _Counter(handle, self._clock).read
-        return Domain(name, "gpu", "counter", COUNTER_TICK_S)
-
-
-def available(environ: Mapping[str, str] = os.environ) -> tuple[NvmlMeter | None, str | None]:
-    """Return a meter of the GPUs in use, or None and why there is none."""
-    try:
-        return NvmlMeter(environ), None
-    except MeterError as error:
-        return None, str(error)
+            self._counters.append(_Counter(handle, self._clock))
+            self._readers[name] = self._counters[-1].read
+        limit = None if handle is None or refusal else _limit_watts(handle)
+        return Domain(name, "gpu", "counter", COUNTER_TICK_S, max_watts=limit)
 
 
 class _Counter:
@@ -138,6 +157,7 @@ class _Counter:
         self._handle = handle
         self._clock = clock
         self._last = (-1.0, 0.0)  # joules, seconds at which they were first seen
+        self._watched: tuple[float, float, float] | None = None  # seconds, joules, watts
 
     def read(self) -> Reading:
         try:
@@ -157,6 +177,24 @@ class _Counter:
         except MeterError:  # no power reading to hold against it
             pass
         return Reading(joules)
+
+    def watch(self) -> None:
+        """Wait while the counter stands still, if it fell behind the power since the last time."""
+        joules = self.read().joules
+        before, self._watched = self._watched, None
+        if joules is None:
+            return
+        with suppress(MeterError):
+            self._watched = (self._clock(), joules, _watts(self._handle))
+        if before is None or self._watched is None:
+            return
+        seconds = self._watched[0] - before[0] - COUNTER_TICK_S
+        if joules - before[1] >= min(before[2], self._watched[2]) * seconds:
+            return
+        for _ in range(math.ceil(FROZEN_AFTER_S / WATCH_EVERY_S)):
+            time.sleep(WATCH_EVERY_S)
+            if self.read().joules != joules:
+                return
 
 
 def _handles() -> dict[str, Any]:
@@ -183,6 +221,15 @@ def _refusal(handle: Any) -> str | None:
     return None
 
 
+def _limit_watts(handle: Any) -> float | None:
+    """Return the power limit that is enforced, None if it is not told."""
+    for query in (pynvml.nvmlDeviceGetEnforcedPowerLimit, pynvml.nvmlDeviceGetPowerManagementLimit):
+        with suppress(MeterError):
+            if (milliwatts := _supported(query, handle)) is not None:
+                return float(milliwatts) / 1000
+    return None
+
+
 def _watts(handle: Any) -> float:
     """Return the power now; on drivers that do not tell it, their average over the last second."""
     instant = _supported(
@@ -194,6 +241,31 @@ def _watts(handle: Any) -> float:
     if milliwatts is None:
         raise MeterError("the GPU has neither an energy counter nor a power reading")
     return float(milliwatts) / 1000
+
+
+def _temperature_c(handle: Any) -> float | None:
+    """Return the temperature of the GPU's die, None where it is not told."""
+    queries = (pynvml.nvmlDeviceGetTemperatureV, pynvml.nvmlDeviceGetTemperature)
+    degrees = _first_told(queries, handle, pynvml.NVML_TEMPERATURE_GPU)
+    return None if degrees is None else float(degrees)
+
+
+def _pids(handle: Any) -> tuple[int, ...] | None:
+    """Return the processes that compute on the GPU, None where they are not told."""
+    queries = (
+        pynvml.nvmlDeviceGetComputeRunningProcesses_v3,
+        pynvml.nvmlDeviceGetComputeRunningProcesses_v2,
+    )
+    processes = _first_told(queries, handle)
+    return None if processes is None else tuple(process.pid for process in processes)
+
+
+def _first_told(queries: Sequence[Callable[..., Any]], *arguments: Any) -> Any | None:
+    """Return the first answer that the driver gives; drivers differ in which queries they know."""
+    for query in queries:
+        with suppress(pynvml.NVMLError):
+            return query(*arguments)
+    return None
 
 
 def _supported(query: Callable[..., Any], *arguments: Any) -> Any | None:

@@ -8,7 +8,7 @@ from archon.energy.meter import Reading
 from archon.errors import MeterError
 
 PERIOD_S = 0.05
-GAP_S = 1.0
+GAP_S = 2.0
 HOLD_S = 3.0
 
 
@@ -19,10 +19,15 @@ class PolledPower:
     was taken for ``GAP_S``, energy is unknown across the hole: readings are then None for at
     least ``HOLD_S``, long enough for every open window's slow checks to see it.
 
+    Between two samples the power may have been anywhere between them (or, unseen, beyond), and
+    each may be ``stale_s`` old: the readings' error bound grows by half the step plus that, times
+    the change of power.
+
     Args:
         watts: Returns the power now; raises MeterError when it cannot be read.
         clock: Monotonic seconds.
         period_s: Seconds between the thread's samples.
+        stale_s: How old a power reading may be.
     """
 
     def __init__(
@@ -30,14 +35,16 @@ class PolledPower:
         watts: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         period_s: float = PERIOD_S,
+        stale_s: float = 0.0,
     ) -> None:
         self._watts = watts
         self._clock = clock
         self._period_s = period_s
+        self._stale_s = stale_s
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._joules = 0.0
+        self._joules = self._error_j = 0.0
         self._last: tuple[float, float] | None = None  # seconds, watts
         self._failed: tuple[float, str] | None = None  # seconds, reason
 
@@ -60,10 +67,12 @@ class PolledPower:
                     if now - then > GAP_S:
                         self._failed = (now, f"power was not sampled for {now - then:.1f} s")
                     self._joules += (now - then) * (watts + before) / 2
+                    doubt_s = (now - then) / 2 + self._stale_s
+                    self._error_j += doubt_s * abs(watts - before)
                 self._last = (now, watts)
             if self._failed is not None and now - self._failed[0] < HOLD_S:
                 return Reading(None, self._failed[1])
-            return Reading(self._joules)
+            return Reading(self._joules, error_j=self._error_j)
 
     def close(self) -> None:
         """Stop the sampling thread; harmless when repeated."""

@@ -64,7 +64,7 @@ def own_busy_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
             stat = (proc / entry / "stat").read_text()
         except OSError:  # it ended while we were looking, or is hidden as another user's
             continue
-        fields = stat.rpartition(")")[2].split()  # the name before may hold blanks and brackets
+        fields = _fields(stat)
         children[int(fields[1])].append(int(entry))
         spent[int(entry)] = sum(int(field) for field in fields[11:15])
     tree: set[int] = set()
@@ -75,3 +75,28 @@ def own_busy_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
             tree.add(pid)
             queue += children[pid]
     return sum(spent.get(pid, 0) for pid in tree) * tick_s()
+
+
+def parent(pid: int, proc: Path = PROC) -> int:
+    """Return the parent of a process, 0 for the first process.
+
+    Raises:
+        OSError: There is no such process, or it is hidden.
+    """
+    return int(_fields((proc / str(pid) / "stat").read_text())[1])
+
+
+def sees_all_processes(proc: Path = PROC) -> bool:
+    """Return whether this is the machine's first pid namespace, not a container's.
+
+    The kernel gives that namespace a fixed number (``PROC_PID_INIT_INO`` of linux/proc_ns.h).
+    """
+    try:
+        return os.readlink(proc / "self" / "ns" / "pid") == "pid:[4026531836]"
+    except OSError:
+        return False
+
+
+def _fields(stat: str) -> list[str]:
+    """Return the fields of a process' stat from its state on."""
+    return stat.rpartition(")")[2].split()  # the name before may hold blanks and brackets

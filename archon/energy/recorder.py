@@ -1,31 +1,29 @@
 """Recording windows: read, watch the counters while work runs, read again."""
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from archon.energy import proc as procfs
 from archon.energy.basis import Basis
-from archon.energy.meter import Domain, Meter, Reading
+from archon.energy.meter import Conditions, Meter
+from archon.energy.tenants import Tenants
+from archon.energy.trace import SHORT_TICKS, Trace
 from archon.energy.windows import DomainEnergy, Window
 
-SHORT_TICKS = 10
-MAX_WATTS = 10_000.0  # beyond any single rail; a jump of more is a broken counter
-
-
-class Pending:
-    """A window being recorded; ``window`` is set when it closes."""
-
-    window: Window | None = None
+MIN_CHECK_S = 0.05
 
 
 class Recorder:
     """Records windows on a meter.
 
-    Inside a window a thread re-reads the counters every ``check_every_s``: a counter that fails,
-    jumps back or leaps makes its domain invalid even if it looks sound again at the end.
+    Inside a window a thread re-reads the counters every ``check_every_s``, or more often if a
+    counter could wrap around twice in that time: a counter that fails, jumps back or leaps makes
+    its domain invalid even if it looks sound again at the end. With each look it asks for
+    temperatures and for the processes on the devices.
 
     Args:
         meter: Where joules come from; the caller closes it.
@@ -33,8 +31,8 @@ class Recorder:
         clock: Monotonic seconds.
         wall: Unix seconds, to date windows.
         check_every_s: Seconds between the looks inside a window.
-        own_pids: Returns the roots of the process trees that do our work; without it
-            ``own_share`` is None.
+        own_pids: Returns the roots of the process trees that do our work, besides this process;
+            without it ``own_share`` is None.
         proc: Root of the proc file system.
     """
 
@@ -53,42 +51,40 @@ class Recorder:
         self.basis = basis
         self._clock = clock
         self._wall = wall
-        self._check_every_s = check_every_s
+        gaps = [domain.max_gap_s for domain in meter.domains if domain.max_gap_s is not None]
+        self._check_every_s = min([check_every_s, *(max(MIN_CHECK_S, gap / 2) for gap in gaps)])
         self._own_pids = own_pids
         self._proc = proc
 
     @contextmanager
-    def window(self, label: str, concurrency: int | None = None) -> Iterator[Pending]:
+    def window(self, label: str, concurrency: int | None = None) -> Iterator["Pending"]:
         """Record what runs inside; the window is kept (and flagged) if the body raises."""
-        pending = Pending()
-        flags: list[str] = []
-        started_at = self._wall()
         cpu_before = self._cpu_seconds()
-        traces = [_Trace(domain) for domain in self.meter.domains]
-        started = self._look(traces)
+        tenants = Tenants(self._own_pids or (lambda: ()), self._proc)
+        pending = Pending(
+            self.meter, self.basis, self._clock, tenants, label, self._wall(), concurrency
+        )
+        pending.ask()
+        pending.look()
         ended = threading.Event()
         watcher = threading.Thread(
-            target=self._watch, args=(traces, ended), name="energy-window", daemon=True
+            target=self._watch, args=(pending, ended), name="energy-window", daemon=True
         )
         watcher.start()
+        interrupted: tuple[str, ...] = ()
         try:
             yield pending
         except BaseException as error:
-            flags.append(f"interrupted: {type(error).__name__}")
+            interrupted = (f"interrupted: {type(error).__name__}",)
             raise
         finally:
             ended.set()
+            pending.look()
             watcher.join()
-            seconds = self._look(traces) - started
-            pending.window = Window(
-                label=label,
-                started_at=started_at,
-                seconds=seconds,
-                domains=tuple(trace.energy() for trace in traces),
-                concurrency=concurrency,
-                own_share=_share(cpu_before, self._cpu_seconds()),
-                flags=(*flags, *self._short(seconds)),
-            )
+            pending.ask()
+            pending.confirm()
+            own_share = _share(cpu_before, self._cpu_seconds())
+            pending.window = pending.so_far(own_share, interrupted)
 
     def measure_idle(
         self, seconds: float, wait: Callable[[float], None] = time.sleep
@@ -102,75 +98,111 @@ class Recorder:
             wait(seconds)
         window = pending.window
         assert window is not None
-        watts = {
-            domain.name: None if domain.joules is None else domain.joules / window.seconds
-            for domain in window.domains
-        }
-        return watts, window
+        return {domain.name: domain.mean_watts(window.seconds) for domain in window.domains}, window
 
-    def _look(self, traces: list["_Trace"]) -> float:
-        """Read every domain once; return when that was."""
-        readings = self.meter.read()
-        now = self._clock()
-        for trace in traces:
-            trace.add(now, readings[trace.domain.name])
-        return now
-
-    def _watch(self, traces: list["_Trace"], ended: threading.Event) -> None:
+    def _watch(self, pending: "Pending", ended: threading.Event) -> None:
         while not ended.wait(self._check_every_s):
-            self._look(traces)
-
-    def _short(self, seconds: float) -> list[str]:
-        ticks = [d.tick_s for d in self.meter.domains if d.name in self.basis.domains]
-        tick_s = max(ticks, default=0.0)
-        if seconds >= SHORT_TICKS * tick_s:
-            return []
-        return [f"short: {seconds:.3g} s < {SHORT_TICKS} ticks of {tick_s:.3g} s"]
+            pending.look()
+            pending.ask()
 
     def _cpu_seconds(self) -> tuple[float, float] | None:
         """Return our own and all CPU seconds so far, or None where they are not known."""
         if self._own_pids is None:
             return None
         try:
-            own = procfs.own_busy_seconds(self._own_pids(), self._proc)
+            roots = {os.getpid(), *self._own_pids()}
+            own = procfs.own_busy_seconds(roots, self._proc)
             return own, procfs.busy_seconds(self._proc)
         except (OSError, ValueError):
             return None
 
 
-class _Trace:
-    """One domain's readings through a window; what makes it invalid stays."""
+class Pending:
+    """A window being recorded.
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-        self._first: float | None = None
-        self._last: tuple[float, float] | None = None  # seconds, joules
-        self._reason: str | None = None
+    Attributes:
+        window: Set when the window closes.
+    """
 
-    def add(self, now: float, reading: Reading) -> None:
-        if self._reason is not None:
-            return
-        if reading.joules is None:
-            self._reason = reading.reason or "the meter gave no reading and no reason"
-            return
-        if self._last is None:
-            self._first = reading.joules
-        else:
-            then, before = self._last
-            spent = reading.joules - before
-            if spent < 0:
-                self._reason = f"the counter jumped back by {-spent:.6g} J"
-            elif spent > MAX_WATTS * (now - then + self.domain.tick_s):
-                self._reason = f"the counter leapt by {spent:.6g} J in {now - then:.3g} s"
-        self._last = (now, reading.joules)
+    window: Window | None = None
 
-    def energy(self) -> DomainEnergy:
-        domain, joules = self.domain, None
-        if self._reason is None and self._first is not None and self._last is not None:
-            joules = self._last[1] - self._first
-        return DomainEnergy(
-            domain.name, domain.kind, domain.method, joules, self._reason, domain.tick_s
-        )
+    def __init__(
+        self,
+        meter: Meter,
+        basis: Basis,
+        clock: Callable[[], float],
+        tenants: Tenants,
+        label: str,
+        started_at: float,
+        concurrency: int | None,
+    ) -> None:
+        self._meter = meter
+        self._basis = basis
+        self._clock = clock
+        self._tenants = tenants
+        self._label = label
+        self._started_at = started_at
+        self._concurrency = concurrency
+        self._traces = [Trace(domain) for domain in meter.domains]
+        self._started: float | None = None
+        self._seconds = 0.0
+        self._lock = threading.Lock()  # the watching thread looks, and a live view may
+
+    def look(self) -> None:
+        """Read every domain once."""
+        with self._lock:
+            before = self._clock()
+            readings = self._meter.read()
+            now = (before + self._clock()) / 2
+            if self._started is None:
+                self._started = now
+            self._seconds = now - self._started
+            for trace in self._traces:
+                trace.add(now, readings[trace.domain.name])
+
+    def ask(self) -> None:
+        """Ask for temperatures and for the processes on the devices."""
+        told = self._meter.conditions()
+        with self._lock:
+            for trace in self._traces:
+                conditions = told.get(trace.domain.name, Conditions())
+                trace.warm(conditions.temperature_c)
+                if conditions.pids is not None:
+                    self._tenants.add(trace.domain.name, conditions.pids)
+
+    def confirm(self) -> None:
+        """Read once more, not to add to the window but to see that no domain has failed."""
+        readings = self._meter.read()
+        for trace in self._traces:
+            trace.check(readings[trace.domain.name])
+
+    def so_far(self, own_share: float | None = None, interrupted: tuple[str, ...] = ()) -> Window:
+        """Return the window from its start to the last look."""
+        with self._lock:
+            domains = tuple(t.energy(self._tenants.others(t.domain.name)) for t in self._traces)
+            counted = [domain for domain in domains if domain.name in self._basis.domains]
+            return Window(
+                label=self._label,
+                started_at=self._started_at,
+                seconds=self._seconds,
+                domains=domains,
+                concurrency=self._concurrency,
+                own_share=own_share,
+                flags=(*interrupted, *_flags(counted, self._seconds)),
+            )
+
+
+def _flags(counted: Sequence[DomainEnergy], seconds: float) -> Iterator[str]:
+    """Yield what a reader should know about the rails that count."""
+    tick_s = max((domain.tick_s for domain in counted), default=0.0)
+    if seconds < SHORT_TICKS * tick_s:
+        yield f"short: {seconds:.3g} s < {SHORT_TICKS} ticks of {tick_s:.3g} s"
+    for domain in counted:
+        if domain.joules is None:
+            yield f"invalid: {domain.name}: {domain.reason}"
+        if domain.others:
+            word = "process" if domain.others == 1 else "processes"
+            yield f"shared: {domain.name} also runs {domain.others} other {word}"
 
 
 def _share(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:

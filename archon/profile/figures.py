@@ -28,7 +28,7 @@ class Figures:
         output_tokens_per_s: Tokens generated per second of the runs.
         in_flight: Mean calls in flight: latencies over seconds.
         ttft_s: Percentile → seconds to the first token; None if the server does not tell.
-        latency_s: Percentile → seconds of a call.
+        latency_s: Percentile → seconds of a call that was answered.
         watts: Mean over the runs, the highest mean over one look, idle.
         priced_error: Priced joules of the runs over measured ones, minus 1.
         spread: See `LoadProfile.spread`.
@@ -134,12 +134,14 @@ def figures(profile: Profile, model: str, concurrency: int) -> Figures:
     )
     serving = Load(profile.rate, float("nan") if idle is None else idle)
     calls = [call for run in runs for call in run.calls]
-    ttfts = [call.ttft_s for call in calls if call.ttft_s is not None and not call.failed]
+    answered = [call for call in calls if not call.failed]
+    ttfts = [call.ttft_s for call in answered if call.ttft_s is not None]
     seconds = sum(run.window.seconds for run in runs)
     measured = sum(known) if len(known) == len(runs) else None
     priced = sum(cost.joules for row in costs for cost in row)
     spread = load.spread(basis)
-    before, after = (mean_watts([load.idle[i]], basis) for i in (0, -1))
+    before = mean_watts(load.idle[:1], basis)
+    after = mean_watts(load.idle[1:][-1:], basis)
     shares = [run.window.own_share for run in runs]
     return Figures(
         metrics=measure(sample, serving),
@@ -148,7 +150,7 @@ def figures(profile: Profile, model: str, concurrency: int) -> Figures:
         output_tokens_per_s=sum(call.completion_tokens for call in calls) / seconds,
         in_flight=sum(call.latency_s for call in calls) / seconds,
         ttft_s=_percentiles(ttfts) if ttfts else None,
-        latency_s=_percentiles([call.latency_s for call in calls]),
+        latency_s=_percentiles([call.latency_s for call in answered]),
         watts={
             "mean": None if measured is None else measured / seconds,
             "peak": _peak([run.window for run in runs], basis),
@@ -169,11 +171,13 @@ def figures(profile: Profile, model: str, concurrency: int) -> Figures:
 
 def _peak(windows: Sequence[Window], basis: Basis) -> float | None:
     """Return the highest sum of the rails' peaks: an upper bound where they peak apart."""
-    peaks = [
-        sum(domain.peak_watts or 0.0 for domain in window.domains if domain.name in basis.domains)
-        for window in windows
-        if all(d.peak_watts is not None for d in window.domains if d.name in basis.domains)
-    ]
+    peaks = []
+    for window in windows:
+        found = {domain.name: domain.peak_watts for domain in window.domains}
+        rails = [found.get(name) for name in basis.domains]
+        known = [watts for watts in rails if watts is not None]
+        if known and len(known) == len(rails):
+            peaks.append(sum(known))
     return max(peaks, default=None)
 
 

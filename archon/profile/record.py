@@ -78,11 +78,11 @@ class LoadProfile:
     def spread(self, basis: Basis) -> float | None:
         """Return largest minus smallest joules of the counted runs, over their mean.
 
-        None when there is one run, or a run's joules are not known.
+        None when there is one run, or a run's joules are not known, or all spent none.
         """
         joules = [run.window.joules(basis) for run in self.counted]
         known = [value for value in joules if value is not None]
-        if len(known) < max(2, len(joules)):
+        if len(known) < max(2, len(joules)) or not any(known):
             return None
         return (max(known) - min(known)) / (sum(known) / len(known))
 

@@ -1,13 +1,21 @@
 """One self-contained page about a finished search: no scripts, nothing fetched."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 
-from archon.errors import UsageError
-from archon.report.results import Results, Row, load_results
+from archon.report.page import (
+    cards,
+    count,
+    document,
+    heading,
+    interval_below,
+    percent,
+    section,
+    table,
+    write_page,
+)
+from archon.report.results import ComponentEnergy, Results, Row, load_results
 from archon.report.svg import inline_svg
 from archon.report.tables import (
     UNMEASURED,
@@ -27,13 +35,7 @@ def write_report(folder: Path) -> Path:
         UsageError: the folder is malformed or not writable, or matplotlib is missing.
     """
     path = folder / "report.html"
-    page = render_report(folder)
-    part = path.with_suffix(".html.part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path} ({error.strerror}); make it writable") from None
+    write_page(path, render_report(folder))
     return path
 
 
@@ -54,36 +56,16 @@ def render_report(folder: Path) -> str:
         _components(results),
         _search_cost(results),
         _price_check(results),
+        _quality(results),
         _spec(results),
     )
-    style = (resources.files("archon.report") / "report.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        # Names and specs come from other people's files: even if one slipped through the
-        # escaping, nothing may run or be fetched.
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(results.summary.study)}</title><style>{style}</style></head>"
-        f"<body><main>{''.join(sections)}</main></body></html>\n"
-    )
+    return document(results.summary.study, sections)
 
 
 def _heading(results: Results) -> str:
     summary = results.summary
     facts = [summary.task, summary.hardware, summary.target.label, summary.created]
-    energy = escape(summary.energy.label)
-    for word in ("estimated", "predicted", "unmeasured"):
-        energy = energy.replace(word, f"<strong>{word}</strong>")
-    idle = summary.energy.idle_watts
-    if idle is not None:
-        energy += f", idle {format_si(idle, 'W')}"
-    return (
-        f"<header><h1>{escape(summary.study)}</h1>"
-        f"<p>{' · '.join(escape(fact) for fact in facts if fact)}</p>"
-        f'<p class="basis">{energy}</p></header>'
-    )
+    return heading(summary.study, facts, summary.energy)
 
 
 def _verdict(results: Results) -> str:
@@ -107,10 +89,11 @@ def _key_table(results: Results) -> str:
         (
             escape(row.name) + (' <span class="tag">winner</span>' if row.winner else ""),
             "test" if row.confirmed else "select, priced",
-            _interval_below(format_ci(row.measures.accuracy, row.measures.accuracy_ci, 3)),
-            _interval_below(format_ci(row.measures.energy_j, row.measures.energy_ci)),
-            _interval_below(format_ci(row.measures.ipw, row.measures.ipw_ci)),
-            _interval_below(format_ci(row.measures.ipj, row.measures.ipj_ci)),
+            interval_below(format_ci(row.measures.accuracy, row.measures.accuracy_ci, 3)),
+            interval_below(format_ci(row.measures.energy_j, row.measures.energy_ci)),
+            format_number(row.measures.energy_net_j),
+            interval_below(format_ci(row.measures.ipw, row.measures.ipw_ci)),
+            interval_below(format_ci(row.measures.ipj, row.measures.ipj_ci)),
             format_number(row.measures.j_per_correct),
             "" if row.winner else _difference(row),
         )
@@ -121,6 +104,7 @@ def _key_table(results: Results) -> str:
         "split",
         "accuracy (0 to 1)",
         "energy (J/query)",
+        "net of idle (J/query)",
         "ipw (1/W)",
         "ipj (1/J)",
         "J per correct answer",
@@ -130,7 +114,7 @@ def _key_table(results: Results) -> str:
     if summary.confirm is not None:
         confirm = summary.confirm
         note += (
-            f" Test: {_count(confirm.queries)} queries, {_count(confirm.repeats)} repeats, "
+            f" Test: {count(confirm.queries)} queries, {count(confirm.repeats)} repeats, "
             "live at this load."
         )
         if confirm.floor is not None:
@@ -140,7 +124,7 @@ def _key_table(results: Results) -> str:
                 f"{confirm.floor:.3f}{_rule(results)}."
             )
     marks = [("winner" if row.winner else "") for row in rows]
-    return _section(results, "Winner and baselines", note, _table(heads, lines, marks))
+    return section(results.summary.energy, "Winner and baselines", note, table(heads, lines, marks))
 
 
 def _rule(results: Results) -> str:
@@ -155,14 +139,10 @@ def _difference(row: Row) -> str:
     return f"{words[row.beaten]}<small>{format_interval(row.difference_ci)}</small>"
 
 
-def _interval_below(value: str) -> str:
-    number, bracket, interval = value.partition(" [")
-    return f"{number}<small>[{interval}</small>" if bracket else number
-
-
 def _scatter(results: Results) -> str:
     # Imported here: the other sections' numbers need no matplotlib.
-    from archon.report.plots import INK, NARROW, WIDE, scatter_svg
+    from archon.report.drawing import INK
+    from archon.report.plots import NARROW, WIDE, scatter_svg
 
     title = "Accuracy against energy per query"
     drawings = ""
@@ -203,7 +183,9 @@ def _ladder(results: Results) -> str:
         "pipeline",
     )
     note = "The least joules found for each accuracy. Select split, joules from the price list."
-    return _section(results, "The ladder", note, _table(heads, lines, marks, words=(5,)))
+    return section(
+        results.summary.energy, "The ladder", note, table(heads, lines, marks, words=(5,))
+    )
 
 
 def _importance(results: Results) -> str:
@@ -215,8 +197,8 @@ def _importance(results: Results) -> str:
     note = f"Share of the variation of {escape(results.summary.objective.metric)} over the trials."
     if len(told) < len(shares):
         note += f" {len(shares) - len(told)} more parameters have less than 0.005."
-    table = _table(("parameter", "importance (0 to 1)", ""), lines)
-    return _section(results, "What mattered", note, table)
+    body = table(("parameter", "importance (0 to 1)", ""), lines)
+    return section(results.summary.energy, "What mattered", note, body)
 
 
 def _components(results: Results) -> str:
@@ -231,33 +213,51 @@ def _components(results: Results) -> str:
             (
                 escape(part.component),
                 escape(part.model or UNMEASURED),
-                _count(part.calls),
+                count(part.calls),
                 format_si(part.joules, "J"),
                 UNMEASURED if share is None else f"{share:.0%}",
                 _bar(share),
             )
         )
     heads = ("component", "model", "calls", "energy (J)", "share", "")
+    body = table(heads, lines, words=(0, 1))
+    models = dict.fromkeys(part.model for part in parts)
+    if len(models) > 1:
+        body += table(("model", "calls", "energy (J)", "share", ""), _by_model(parts, total))
     title = "Where the winner's joules go"
-    return _section(results, title, f"Confirm run. {sentence}", _table(heads, lines, words=(0, 1)))
+    return section(results.summary.energy, title, f"Confirm run. {sentence}", body)
+
+
+def _by_model(parts: Sequence[ComponentEnergy], total: float) -> list[tuple[str, ...]]:
+    lines: list[tuple[str, ...]] = []
+    for model in dict.fromkeys(part.model for part in parts):
+        own = [part for part in parts if part.model == model]
+        known = [part.joules for part in own if part.joules is not None]
+        joules = sum(known) if len(known) == len(own) else None
+        share = joules / total if joules is not None and total > 0 else None
+        calls = sum(part.calls or 0 for part in own)
+        shown = UNMEASURED if share is None else f"{share:.0%}"
+        lines.append(
+            (escape(model or UNMEASURED), count(calls), format_si(joules, "J"), shown, _bar(share))
+        )
+    return lines
 
 
 def _search_cost(results: Results) -> str:
     cost = results.summary.search
     facts = (
-        ("trials", _count(cost.trials)),
-        ("distinct pipelines", _count(cost.distinct)),
-        ("stopped early", _count(cost.pruned)),
-        ("calls generated", _count(cost.calls_generated)),
-        ("calls reused", _count(cost.calls_reused)),
+        ("trials", count(cost.trials)),
+        ("distinct pipelines", count(cost.distinct)),
+        ("stopped early", count(cost.pruned)),
+        ("calls generated", count(cost.calls_generated)),
+        ("calls reused", count(cost.calls_reused)),
         ("energy charged to trials", format_si(cost.joules_charged, "J")),
         ("energy spent", format_si(cost.joules, "J")),
         ("time", UNMEASURED if cost.seconds is None else f"{cost.seconds:,.0f} s"),
-        ("queries until repaid", _count(cost.payback_queries)),
+        ("queries until repaid", count(cost.payback_queries)),
     )
-    cards = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     note = "Charged: what the trials' calls cost by the price list, had none been reused."
-    return _section(results, "What the search cost", note, f'<dl class="cards">{cards}</dl>')
+    return section(results.summary.energy, "What the search cost", note, cards(facts))
 
 
 def _price_check(results: Results) -> str:
@@ -266,11 +266,10 @@ def _price_check(results: Results) -> str:
     facts = (
         ("winner priced (select)", _joules(best.energy_j if best else None)),
         ("winner confirmed (test)", _joules(confirm.energy_j if confirm else None)),
-        ("confirmed / priced − 1", _percent(confirm.priced_error if confirm else None)),
+        ("confirmed / priced − 1", percent(confirm.priced_error if confirm else None)),
         ("rank correlation over the front", format_number(summary.rank_correlation, 2)),
     )
-    cards = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    body = f'<dl class="cards">{cards}</dl>'
+    body = cards(facts)
     if summary.drift:
         heads = ("window", "time (s)", "energy (J)", "priced (J)", "energy / priced")
         lines = [
@@ -283,9 +282,37 @@ def _price_check(results: Results) -> str:
             )
             for window in summary.drift
         ]
-        body += _table(heads, lines)
+        body += table(heads, lines)
     note = "How well the price list foretold the energy of whole windows."
-    return _section(results, "Priced against confirmed", note, body)
+    return section(results.summary.energy, "Priced against confirmed", note, body)
+
+
+def _quality(results: Results) -> str:
+    energy, record = results.summary.energy, results.summary.energy.quality
+    idle = " → ".join(format_si(w, "W") for w in (energy.idle_watts, energy.idle_watts_after))
+    facts = (
+        ("method", escape(energy.method or UNMEASURED)),
+        ("rails", escape(", ".join(energy.domains) or UNMEASURED)),
+        ("windows", count(record.windows)),
+        ("of them without joules", count(record.invalid)),
+        ("cut off by a crash", count(record.cut_off)),
+        ("shortest window", format_si(record.shortest_s, "s")),
+        ("counter's tick", format_si(record.tick_s, "s")),
+        ("most a tick can blur", _part(record.error)),
+        ("idle, before → after", idle),
+        ("other programs' processor time", _part(record.others_share)),
+        (
+            "highest temperature",
+            UNMEASURED if record.temperature_c is None else f"{record.temperature_c:.0f} °C",
+        ),
+    )
+    flags = [f"{name} ({times} windows)" for name, times in record.flags.items()]
+    notes = ["Joules are read around windows of work, never guessed for a single call."]
+    if energy.method == "estimated":
+        notes.append("Estimated: a model of the processor's use and the memory's size.")
+    notes += [f"Flagged: {escape(', '.join(flags))}."] if flags else []
+    notes += [f"Not counted: {escape('; '.join(record.left_out))}."] if record.left_out else []
+    return section(energy, "How the joules were got", " ".join(notes), cards(facts))
 
 
 def _spec(results: Results) -> str:
@@ -297,58 +324,14 @@ def _spec(results: Results) -> str:
     )
 
 
-def _section(results: Results, title: str, note: str, body: str) -> str:
-    """A titled part; the energy label stands in every title."""
-    label = escape(results.summary.energy.label)
-    return (
-        f'<section><h2>{title} <span class="basis">{label}</span></h2>'
-        f'<p class="note">{note}</p>{body}</section>'
-    )
-
-
-def _table(
-    heads: Sequence[str],
-    lines: Iterable[Sequence[str]],
-    marks: Sequence[str] | None = None,
-    words: Sequence[int] = (0,),
-) -> str:
-    """A table of finished HTML cells.
-
-    Args:
-        heads: the column titles.
-        lines: the rows' cells.
-        marks: the rows' classes.
-        words: the columns that hold names, which may wrap; numbers never do.
-    """
-    body = ""
-    for index, line in enumerate(lines):
-        mark = f' class="{marks[index]}"' if marks and marks[index] else ""
-        cells = (
-            f'<td class="words">{cell}</td>' if column in words else f"<td>{cell}</td>"
-            for column, cell in enumerate(line)
-        )
-        body += f"<tr{mark}>{''.join(cells)}</tr>"
-    if not body:
-        return f"<p>{UNMEASURED}</p>"
-    head = "".join(f"<th>{cell}</th>" for cell in heads)
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
 def _bar(share: float | None) -> str:
     width = 0.0 if share is None else 100 * min(max(share, 0.0), 1.0)
     return f'<div class="bar"><div style="width:{width:.1f}%"></div></div>'
 
 
-def _count(number: float | None) -> str:
-    return UNMEASURED if number is None else f"{number:,.0f}"
+def _part(share: float | None) -> str:
+    return UNMEASURED if share is None else f"{share:.1%}"
 
 
 def _joules(energy_j: float | None) -> str:
     return UNMEASURED if energy_j is None else f"{format_number(energy_j)} J/query"
-
-
-def _percent(ratio: float | None) -> str:
-    return UNMEASURED if ratio is None else f"{ratio:+.1%}"

@@ -1,9 +1,6 @@
 """The picture of a search: accuracy against energy per query, as SVG."""
 
-import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,25 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archon.errors import UsageError
+from archon.report.drawing import (
+    INK,
+    Axes,
+    Figure,
+    FontProperties,
+    FuncFormatter,
+    Line2D,
+    LogLocator,
+    NullFormatter,
+    drawing_style,
+    new_axes,
+    text_to_path,
+    to_svg,
+)
 from archon.report.labels import Boxes, place_labels
 from archon.report.results import Results, load_results
 from archon.report.tables import shorten
-
-try:
-    import matplotlib
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.lines import Line2D
-    from matplotlib.textpath import text_to_path
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-except ImportError:
-    raise UsageError(
-        "the report's picture needs matplotlib; pip install 'archon-ipw[report]'"
-    ) from None
-
-INK = "#6e7781"
-"""Text and axes: legible on white and on black; a page swaps it for its own text colour."""
 
 # Okabe and Ito's palette, told apart with any colour vision.
 _FRONT, _BASELINE, _WINNER = "#009e73", "#0072b2", "#d55e00"
@@ -93,24 +88,9 @@ def scatter_svg(results: Results, size: Size) -> str | None:
     dots = np.concatenate([done, pruned])
     if not spots and not len(dots):
         return None
-    style = matplotlib.rc_context(
-        {
-            "svg.fonttype": "none",  # text stays text: small, selectable, in the page's font
-            "svg.hashsalt": "archon",  # the same results give the same file
-            "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-            "font.size": size.font,
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-        }
-    )
-    with style, _any_script():
+    with drawing_style(size.font):
         figure = Figure(figsize=(size.width / 72, size.height / 72), dpi=72)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=INK, alpha=0.18, linewidth=0.6)
+        axes = new_axes(figure)
         _limits(axes, results, spots, dots)
         keys = [
             *_draw_dots(axes, done, pruned),
@@ -120,19 +100,7 @@ def scatter_svg(results: Results, size: Size) -> str | None:
         ]
         _frame(figure, axes, results, size, keys)
         _label_spots(axes, spots, _drawn(axes, results, spots, dots), size)
-        out = io.StringIO()
-        blank = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=blank)
-    return out.getvalue()
-
-
-@contextmanager
-def _any_script() -> Iterator[None]:
-    """Names in scripts that the measuring font lacks are drawn by the reader's own fonts."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        yield
+        return to_svg(figure)
 
 
 def _spots(results: Results) -> list[_Spot]:

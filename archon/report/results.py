@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from archon.errors import UsageError
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace what neither a terminal nor XML may show; names come from other people's files."""
     return "".join(c if c.isprintable() else " " for c in text)
 
@@ -23,7 +23,7 @@ def _whole_interval(value: object) -> object:
     return None if isinstance(value, list | tuple) and None in value else value
 
 
-Text = Annotated[str, AfterValidator(_printable)]
+Text = Annotated[str, AfterValidator(printable)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Finite | None
 Interval = Annotated[tuple[Finite, Finite] | None, BeforeValidator(_whole_interval)]
@@ -36,6 +36,22 @@ class _Record(BaseModel):
 _R = TypeVar("_R", bound=_Record)
 
 
+class Quality(_Record):
+    """The quality record of a study's windows: what disturbed them, how sharp they are."""
+
+    windows: int | None = None
+    cut_off: int | None = None
+    invalid: int | None = None
+    flags: dict[Text, int] = {}
+    shortest_s: Number = None
+    tick_s: Number = None
+    error: Number = None
+    temperature_c: Number = None
+    others_share: Number = None
+    idle_drift: Number = None
+    left_out: tuple[Text, ...] = ()
+
+
 class Energy(_Record):
     """How the study's joules were got; `basis` names the domains they cover."""
 
@@ -43,6 +59,8 @@ class Energy(_Record):
     method: Text | None = None
     domains: tuple[Text, ...] = ()
     idle_watts: Number = None
+    idle_watts_after: Number = None
+    quality: Quality = Quality()
 
     @property
     def label(self) -> str:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from archon.energy import Basis, PriceList, Recorder, fit_model_price
 from archon.energy import Load as PricedLoad
 from archon.engines.base import Request, Sampling
-from archon.errors import ArchonError
+from archon.errors import ArchonError, UsageError
 from archon.ledger import Ledger
 from archon.messages import Message
 from archon.pipeline import CallStore
+from archon.profile import Profile
 from archon.search.generate import Generator
 
 ATTEMPTS = 3
@@ -179,6 +180,48 @@ def load_prices(ledger: Ledger, key: str) -> PriceList | None:
     """Return the price list stored under a key, None if there is none."""
     record = ledger.load_prices(key)
     return None if record is None else PriceList.from_json(record)
+
+
+def profiled_prices(
+    profile: Profile,
+    facts: Mapping[str, str],
+    basis: Basis,
+    models: Sequence[str],
+    concurrency: int,
+) -> PriceList:
+    """Return the prices of a profile of this very machine.
+
+    Args:
+        facts: Fingerprint of this machine.
+        models: Model identities.
+
+    Raises:
+        UsageError: The profile is of another machine, energy basis or load, or lacks a model.
+    """
+    changed = [
+        name
+        for name in {**profile.hardware, **facts}
+        if profile.hardware.get(name) != facts.get(name)
+    ]
+    if changed:
+        raise UsageError(
+            f"calibration.profile is of another machine ({', '.join(changed)} differ): a study "
+            "takes prices only from a profile of its own; rank it for another device with "
+            "`archon report FOLDER --device FILE`"
+        )
+    if profile.basis.label != basis.label:
+        raise UsageError(
+            f"calibration.profile has energy basis {profile.basis.label!r}, the study "
+            f"{basis.label!r}: joules of different rails are never compared"
+        )
+    prices = profile.price_list(concurrency)
+    missing = [model for model in models if model not in prices.models]
+    if missing:
+        raise UsageError(
+            f"calibration.profile lacks a model of the study, or has it with other weights or "
+            f"settings: {', '.join(missing)}; profile it"
+        )
+    return prices
 
 
 def _window(

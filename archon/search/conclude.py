@@ -25,6 +25,7 @@ from archon.search.evaluate import Evaluator
 from archon.search.generate import Generator, Tally
 from archon.search.loop import Search, Tried
 from archon.search.progress import Progress, duration
+from archon.search.quality import IDLE_TOLERANCE, quality
 from archon.search.storage import Totals
 from archon.search.verdict import Contender, judge
 from archon.tasks import Task
@@ -113,6 +114,7 @@ class Conclusion:
                 "domains": list(basis.domains),
                 "idle_watts": prices.idle_watts,
                 "idle_watts_after": idle_again,
+                "quality": self._quality(idle_again),
             },
             drift=self._drift(),
         )
@@ -213,6 +215,22 @@ class Conclusion:
             "loading_seconds": loading.seconds,
             "test_reads": test_reads,
         }
+
+    def _quality(self, idle_again: float) -> dict[str, Any]:
+        generator, before = self.generator, self.prices.idle_watts
+        found = quality(
+            generator.ledger.windows(generator.study),
+            generator.recorder.basis,
+            idle_watts=before,
+            idle_watts_after=idle_again,
+        )
+        drift = found["idle_drift"]
+        if drift is not None and abs(drift) > IDLE_TOLERANCE:
+            self.progress.say(
+                f"idle power went from {before:.2f} W before the search to {idle_again:.2f} W "
+                "after it: net joules and ipw are that uncertain; is something else running?"
+            )
+        return found
 
     def _drift(self) -> list[dict[str, Any]]:
         """Compare the windows of this run's search phases with the priced sum of their calls."""

@@ -115,17 +115,18 @@ class TargetSection(_Section):
 class EnergySection(_Section):
     """Where joules come from and what they include."""
 
-    meter: Literal["auto", "nvml", "estimated"] = "auto"
+    meter: str = "auto"
     basis: str = "auto"
     coefficients: Coefficients = Coefficients()
 
 
 class CalibrationSection(_Section):
-    """The windows prices are fitted on."""
+    """The windows prices are fitted on, or the profile of this machine that has them."""
 
     repeats: int = Field(2, ge=2)
     idle_seconds: float = Field(5.0, gt=0)
     refresh: bool = False
+    profile: Path | None = None
 
 
 class ConfirmSection(_Section):
@@ -204,7 +205,9 @@ def load_config(arguments: Sequence[str]) -> StudyConfig:
     lists = [item.partition("=")[2] for item in overrides if item.startswith("models=")]
     # Added or replaced: unknown settings are refused below, with their place.
     forced = [
-        item if item[0] in "+~" or "@" in item or item.startswith("task=") else f"++{item}"
+        item
+        if item[0] in "+~" or "@" in item or item.startswith(("task=", "hardware="))
+        else f"++{item}"
         for item in overrides
         if not item.startswith("models=")
     ]
@@ -223,6 +226,28 @@ def load_config(arguments: Sequence[str]) -> StudyConfig:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
         raise UsageError(f"conf={names[0]}: {first_problem(error)}") from error
+
+
+def load_task_config(name: str) -> TaskConfig:
+    """Return a packaged task by name, or the one in a YAML file.
+
+    Raises:
+        UsageError: There is no such task, or the file is malformed.
+    """
+    path = Path(name)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = _conf_folder() / "task" / f"{name}.yaml"
+    try:
+        return TaskConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(sorted(file.stem for file in (_conf_folder() / "task").glob("*.yaml")))
+        raise UsageError(
+            f"task {name!r}: no such task; packaged: {known}; or give a YAML file"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())[:300]}") from error
+    except ValidationError as error:
+        raise UsageError(f"{path}: {first_problem(error)}") from error
 
 
 def packaged() -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,3 +121,14 @@ class Evaluator:
 def weights(queries: Sequence[Query]) -> Array:
     """Return the traffic weights [queries]."""
     return np.array([query.weight for query in queries], dtype=float)
+
+
+def reprice(evaluation: Evaluation, pricer: Pricer, load: Load) -> Evaluation:
+    """Return an evaluation of the same calls at other prices."""
+    costs = [pricer.query(result) for result in evaluation.results]
+    sample = replace(
+        evaluation.sample,
+        joules=np.array([[cost.joules for cost in costs]]),
+        busy_s=np.array([[cost.seconds for cost in costs]]),
+    )
+    return replace(evaluation, load=load, sample=sample, metrics=measure(sample, load))

@@ -89,13 +89,15 @@ class Generator:
         self.ready([model])
         in_order = sorted(jobs, key=lambda job: job[1])
         made: dict[Job, Completion] = {}
+        slots = asyncio.Semaphore(self.concurrency)  # the engine may allow more
 
         async def one(job: Job, window: int) -> None:
             request, sample = job
             seed = request.seed(sample, store.epoch)
-            completion = await self.pool.engine(model).complete(
-                request.messages, request.sampling, seed, f"{store.epoch} {request.sampling}"
-            )
+            async with slots:
+                completion = await self.pool.engine(model).complete(
+                    request.messages, request.sampling, seed, f"{store.epoch} {request.sampling}"
+                )
             store.add(request, sample, completion, window)
             made[job] = completion
             self.on_call()
@@ -126,17 +128,19 @@ class Generator:
         if cold:
             with self.window("loading") as metered:
                 self.pool.start(cold)
-                self.runner.run(gather_or_cancel([self._warm_up(model) for model in cold]))
+                self.warm_up(cold)
             self.loading.add(metered.window, metered.joules, 0)
 
-    async def _warm_up(self, model: str) -> None:
-        engine, sampling = self.pool.engine(model), Sampling(0.0, 8, logprobs=True)
-        await gather_or_cancel(
-            [
-                engine.complete((Message("user", f"{index} is a number."),), sampling, 0, "warm-up")
-                for index in range(self.concurrency)
-            ]
-        )
+    def warm_up(self, models: Iterable[str]) -> None:
+        """Send each model a batch at full load, of calls that nothing is made of."""
+        sampling = Sampling(0.0, 8, logprobs=True)
+        prompts = [(Message("user", f"{index} is a number."),) for index in range(self.concurrency)]
+        calls = [
+            self.pool.engine(model).complete(prompt, sampling, 0, "warm-up")
+            for model in models
+            for prompt in prompts
+        ]
+        self.runner.run(gather_or_cancel(calls))
 
     @contextmanager
     def window(self, label: str) -> "Iterator[Metered]":

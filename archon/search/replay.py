@@ -1,7 +1,9 @@
-"""Runs an exported spec over a split from the ledger: what the search saw, seen again."""
+"""A finished study, seen again from its ledger: no model is called."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from archon.energy import PriceList
@@ -18,35 +20,49 @@ from archon.spec import ZooModel, load_spec
 from archon.tasks import SplitName, load_task
 
 
-def replay(path: Path, split: SplitName, *, pool: ModelPool | None = None) -> Evaluation:
-    """Evaluate a spec from a results folder without calling a model.
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """A study whose calls are all in its ledger.
 
-    The folder's ``manifest.json`` says which task, ledger and frozen price list the search used,
-    so score and joules come out exactly as the search saw them.
+    Attributes:
+        evaluator: Scores and prices specs exactly as the search did.
+        identities: Zoo name → model identity.
+        prefix_blocks: Model identity → tokens per prefix-cache block.
+    """
+
+    config: StudyConfig
+    evaluator: Evaluator
+    identities: Mapping[str, str]
+    prefix_blocks: Mapping[str, int]
+
+
+@contextmanager
+def stored_study(folder: Path, *, pool: ModelPool | None = None) -> Iterator[StoredStudy]:
+    """Open the study of a results folder.
+
+    The folder's ``manifest.json`` says which task, ledger and frozen price list it used.
 
     Args:
-        path: ``best.yaml`` in its results folder.
         pool: Models to use in place of the zoo's; only their identities are asked for.
 
     Raises:
-        UsageError: No manifest beside the spec, or no ledger where it says.
-        ArchonError: The ledger lacks calls.
+        UsageError: No manifest in the folder, or no ledger where it says.
     """
-    spec = load_spec(path)
-    manifest = path.resolve().parent / "manifest.json"
+    manifest = folder / "manifest.json"
     try:
         data = json.loads(manifest.read_text(encoding="utf-8"))
         config = StudyConfig.model_validate(data["config"])
         prices = PriceList.from_json(data["price_list"])
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
-            f"{path}: replaying needs the manifest.json of the results folder beside it ({error})"
+            f"{folder}: replaying needs the manifest.json of a results folder ({error})"
         ) from error
     task = load_task(config.task)
     models = pool or zoo_pool(config)
     place = ledger_place(config)
     if "://" not in place and not Path(place).is_file():
         raise UsageError(f"{place}: the ledger of this study is gone, so it cannot be replayed")
+    identities = {name: models.identity(name) for name in config.models}
     with Ledger(place) as ledger:
         evaluator = Evaluator(
             task,
@@ -54,13 +70,29 @@ def replay(path: Path, split: SplitName, *, pool: ModelPool | None = None) -> Ev
             Pricer(prices, models.prefix_blocks()),
             Load(config.target.rate, prices.idle_watts),
             {
-                ref.model_dump_json(): models.identity(ref.zoo)
-                for ref in spec.models.values()
-                if isinstance(ref, ZooModel)
+                ZooModel(zoo=name).model_dump_json(): identity
+                for name, identity in identities.items()
             },
             _refuse,
         )
-        return evaluator.evaluate(spec, task.splits[split])
+        yield StoredStudy(config, evaluator, identities, models.prefix_blocks())
+
+
+def replay(path: Path, split: SplitName, *, pool: ModelPool | None = None) -> Evaluation:
+    """Evaluate a spec from a results folder: score and joules come out as the search saw them.
+
+    Args:
+        path: ``best.yaml`` in its results folder.
+        pool: See `stored_study`.
+
+    Raises:
+        UsageError: See `stored_study`.
+        ArchonError: The ledger lacks calls.
+    """
+    spec = load_spec(path)
+    with stored_study(path.resolve().parent, pool=pool) as study:
+        evaluator = study.evaluator
+        return evaluator.evaluate(spec, evaluator.task.splits[split])
 
 
 def _refuse(model: str, jobs: Sequence[Job]) -> None:  # noqa: ARG001

@@ -106,7 +106,7 @@ def summarise(
     confirmed = figures(winner.sample, load, draws)
     return {
         "study": config.study.name,
-        "task": _task_name(config),
+        "task": config.task.label,
         "hardware": describe(prices.fingerprint),
         "created": _now(),
         "energy": dict(energy),
@@ -332,13 +332,6 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _task_name(config: StudyConfig) -> str:
-    task = config.task
-    params = ", ".join(f"{key}={value}" for key, value in task.params.items())
-    name = task.name or str(task.path or task.source)
-    return f"{name} ({params})" if params else name
 
 
 def _versions() -> dict[str, str]:

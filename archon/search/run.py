@@ -11,19 +11,19 @@ from typing import Any, cast
 
 from rich.table import Table
 
-from archon.energy import Meter, PriceList, Recorder, choose_basis, open_meter
-from archon.engines.client import is_loopback
-from archon.engines.pool import ModelPool, ZooPool
+from archon.energy import Meter, PriceList, Recorder, basis_of, open_meter
+from archon.engines.pool import ModelPool, ZooPool, require_metered
 from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
-from archon.hardware import device, fingerprint
+from archon.hardware import describe, device, fingerprint
 from archon.ledger import Ledger
 from archon.metrics import Load
 from archon.pipeline import CallStore
 from archon.pipeline.pricing import Pricer
+from archon.profile import load_profile
 from archon.report.tables import final_table
 from archon.search import results
-from archon.search.calibrate import calibrate, load_prices, price_key
+from archon.search.calibrate import calibrate, load_prices, price_key, profiled_prices
 from archon.search.conclude import Conclusion
 from archon.search.config import StudyConfig
 from archon.search.evaluate import Evaluator
@@ -32,7 +32,7 @@ from archon.search.loop import Search
 from archon.search.objective import Objective, directions
 from archon.search.progress import Progress, duration
 from archon.search.space import Space
-from archon.search.storage import Totals, open_study
+from archon.search.storage import Totals, open_study, require_same_energy
 from archon.spec import ZooModel
 from archon.tasks import Task, load_task
 
@@ -110,8 +110,11 @@ class _Run:
             config.energy.meter, coefficients=config.energy.coefficients
         )
         stack.callback(self.meter.close)
-        basis = choose_basis(self.meter.domains, config.energy.basis)
+        basis = basis_of(self.meter, config.energy.basis)
         basis.require_readable(self.meter)
+        progress.say(f"energy: {basis.label}")
+        for note in basis.left_out:
+            progress.say(f"energy: not counted: {note}")
         runner = stack.enter_context(asyncio.Runner())
         stack.callback(lambda: runner.run(self.pool.aclose()))
         self.generator = Generator(
@@ -126,6 +129,8 @@ class _Run:
 
     def run(self) -> Outcome:
         study = open_study(self.config, self.folder, directions(self.config.objective.metric))
+        basis = self.generator.recorder.basis
+        require_same_energy(study, basis.label, describe(self.facts))
         prices, key = self._prices()
         load = Load(self.config.target.rate, prices.idle_watts)
         objective = Objective(self.config.objective, load)
@@ -203,11 +208,22 @@ class _Run:
             self.config.target.concurrency,
             self.config.energy.coefficients,
         )
-        known = None if self.config.calibration.refresh else load_prices(self.ledger, key)
+        section = self.config.calibration
+        if section.profile is not None:
+            prices = profiled_prices(
+                load_profile(section.profile),
+                self.facts,
+                self.generator.recorder.basis,
+                models,
+                self.config.target.concurrency,
+            )
+            self.progress.say(f"calibration: prices come from {section.profile}")
+            self.ledger.save_prices(key, prices.to_json())
+            return prices, key
+        known = None if section.refresh else load_prices(self.ledger, key)
         if known is not None:
             self.progress.say("calibration: prices of this machine and load are in the ledger")
             return known, key
-        section = self.config.calibration
         try:
             prices = calibrate(
                 self.generator,
@@ -312,12 +328,7 @@ def zoo_pool(config: StudyConfig, tell: Callable[[str], None] = lambda _: None) 
         UsageError: A model is unknown, or runs on a machine whose joules cannot be read from here.
     """
     zoo = load_zoo(config.models, [Path(folder) for folder in config.zoo])
-    for name, entry in zoo.items():
-        if entry.base_url is not None and not is_loopback(entry.base_url):
-            raise UsageError(
-                f"model {name}: {entry.base_url} is another machine, whose joules cannot be "
-                "metered here; a study compares models that run on this one"
-            )
+    require_metered(zoo)
     return ZooPool(
         zoo,
         device=cast("Device", device()),

@@ -78,6 +78,8 @@ def _check_same(study: optuna.Study, config: StudyConfig) -> None:
     elif known != mark:
         old = json.loads(study.user_attrs["config"])
         new = json.loads(config.model_dump_json())
+        for settings in (old, new):
+            del settings["search"]["budget"]
         kept = {"storage", "study", "calibration", "task"}
         changed = [key for key in new if key not in kept and new[key] != old.get(key)]
         if study.user_attrs.get("task") != config.task.fingerprint():
@@ -86,6 +88,28 @@ def _check_same(study: optuna.Study, config: StudyConfig) -> None:
             f"study {config.study.name} exists with other settings "
             f"({', '.join(changed) or 'study.seed'}); give this one a name of its own: "
             "study.name=..."
+        )
+
+
+def require_same_energy(study: optuna.Study, basis: str, machine: str) -> None:
+    """Check that the study's joules so far are of the same rails of the same machine.
+
+    Args:
+        basis: Label of the energy basis.
+        machine: The hardware in words.
+
+    Raises:
+        UsageError: They are not: its numbers could not be compared with new ones.
+    """
+    here = {"basis": basis, "machine": machine}
+    known = study.user_attrs.get("energy")
+    if known is None:
+        study.set_user_attr("energy", here)
+    elif known != here:
+        raise UsageError(
+            f"study {study.study_name} was measured with energy basis {known['basis']!r} on "
+            f"{known['machine']}; here it is {basis!r} on {machine}. Joules of different rails "
+            "or machines are never compared: give this study a name of its own (study.name=...)"
         )
 
 

@@ -61,6 +61,13 @@ class TaskConfig(BaseModel):
             )
         return self
 
+    @property
+    def label(self) -> str:
+        """The task in words."""
+        params = ", ".join(f"{key}={value}" for key, value in self.params.items())
+        name = self.name or str(self.path or self.source)
+        return f"{name} ({params})" if params else name
+
     def fingerprint(self) -> str:
         """Return the sha256 (hex) that is equal for equal tasks.
 

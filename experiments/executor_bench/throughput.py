@@ -13,7 +13,7 @@ import httpx
 
 from archon.components import Context
 from archon.components.generator import Generator as GeneratorSpec
-from archon.energy import Recorder, choose_basis, open_meter
+from archon.energy import Recorder, basis_of, open_meter
 from archon.energy.proc import busy_seconds, own_busy_seconds
 from archon.engines.base import Request
 from archon.engines.client import OpenAIEngine
@@ -127,7 +127,7 @@ class _Bench:
                 study="executor_bench",
                 pool=self._pool,
                 ledger=ledger,
-                recorder=Recorder(meter, choose_basis(meter.domains), own_pids=self._pool.pids),
+                recorder=Recorder(meter, basis_of(meter), own_pids=self._pool.pids),
                 runner=self.runner,
                 concurrency=self._concurrency,
             )

@@ -1,3 +1,4 @@
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +11,13 @@ from archon.energy import Domain, Meter, Reading
 class ReplayMeter(Meter):
     """Gives readings handed to it, the last one for ever; counts how often it was read."""
 
-    def __init__(self, *readings: Mapping[str, float | None], method="counter", tick_s=0.001):
+    def __init__(
+        self, *readings: Mapping[str, float | None], method="counter", tick_s=0.001, max_gap_s=None
+    ):
         self._readings = list(readings)
         self.reads = 0
         self._domains = tuple(
-            Domain(name, name.partition(":")[0], method, tick_s) for name in readings[0]
+            Domain(name, name.partition(":")[0], method, tick_s, max_gap_s) for name in readings[0]
         )
 
     @property
@@ -87,6 +90,70 @@ def proc(tmp_path, monkeypatch) -> FakeProc:
     return FakeProc(root)
 
 
+class FakePowercap:
+    """A powercap tree of two sockets, laid out like the kernel's class folder.
+
+    Every zone is linked beside and inside its parent. Counters are turned by hand.
+    """
+
+    range_uj = 262_143_328_850
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._devices = root.parent / "devices"
+        for socket in (0, 1):
+            self._zone(f"intel-rapl:{socket}", f"package-{socket}", uj=7_000_000 * (socket + 1))
+            for number, name in enumerate(["core", "uncore", "dram"]):
+                self._zone(f"intel-rapl:{socket}:{number}", name, uj=1_000_000 + socket)
+        self._zone("intel-rapl:2", "psys", uj=9_000_000)
+        self._zone("intel-rapl-mmio:0", "package-0", uj=7_000_000)
+
+    def file(self, zone: str, name: str = "energy_uj") -> Path:
+        return self.root / zone / name
+
+    def energy_uj(self, zone: str) -> int:
+        return int(self.file(zone).read_text())
+
+    def put(self, zone: str, uj: object, name: str = "energy_uj") -> None:
+        """Write as the kernel does: a reader sees the old text or the new."""
+        text = self.file(zone, name).resolve()
+        fresh = text.with_name("fresh")
+        fresh.write_text(f"{uj}\n")
+        fresh.replace(text)
+
+    def spend(self, joules: float, *zones: str) -> None:
+        """Turn the counters of some zones, or of all."""
+        for zone in zones or [entry.name for entry in self.root.glob("*:*")]:
+            turned = self.energy_uj(zone) + round(joules * 1e6)
+            self.put(zone, turned % self.range_uj)
+
+    def _zone(self, zone: str, name: str, uj: int) -> None:
+        control, _, numbers = zone.partition(":")
+        *above, _ = numbers.split(":")
+        folder = self._devices / control
+        for depth in range(len(above)):
+            folder /= ":".join([control, *above[: depth + 1]])
+        folder /= zone
+        folder.mkdir(parents=True)
+        for file, value in {
+            "name": name,
+            "energy_uj": uj,
+            "max_energy_range_uj": self.range_uj,
+        }.items():
+            (folder / file).write_text(f"{value}\n")
+        self.root.mkdir(exist_ok=True)
+        (self.root / zone).symlink_to(folder)
+        if not (self.root / control).exists():
+            (self.root / control).symlink_to(self._devices / control)
+
+
+@pytest.fixture
+def powercap(tmp_path) -> FakePowercap:
+    root = tmp_path / "class" / "powercap"
+    root.parent.mkdir()
+    return FakePowercap(root)
+
+
 @pytest.fixture(scope="session")
 def build_fake_nvml(tmp_path_factory):
     """Compile the stand-in for NVIDIA's library; returns the folder to put it on the path."""
@@ -100,3 +167,26 @@ def build_fake_nvml(tmp_path_factory):
         return folder
 
     return build
+
+
+@pytest.fixture
+def energy(capfd):
+    """Run ``archon energy``; returns its exit status, stdout and stderr, the command's included."""
+    from archon.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = main(["energy", *map(str, arguments)])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def metered(energy):
+    """Run ``archon energy --json``; returns its exit status and its one object."""
+
+    def run(*arguments: object) -> tuple[int, dict]:
+        status, out, _ = energy("--json", *arguments)
+        return status, json.loads(out)
+
+    return run

@@ -123,7 +123,7 @@ def test_each_gpu_has_its_own_joules(fake, opened):
 def test_without_a_counter_power_is_integrated(fake, opened, no_instant, watts):
     fake(no_counter=1, no_instant=no_instant)
     meter = opened()
-    assert [(d.method, d.tick_s) for d in meter.domains] == [("polled", 0.05)]
+    assert [(d.method, d.tick_s, d.max_watts) for d in meter.domains] == [("polled", 0.1, 300.0)]
     window = record(meter, 0.2)
     assert window.domains[0].joules == pytest.approx(watts * window.seconds, rel=0.1)
 
@@ -182,3 +182,22 @@ def test_a_closed_meter_gives_reasons(fake, opened, no_counter):
     (reading,) = meter.read().values()
     assert reading.joules is None
     assert "ninitialized" in reading.reason
+
+
+def test_temperature_and_processes_are_told(fake, opened):
+    fake(gpus=2, pids="12,34")
+    first, second = opened().conditions().values()
+    assert (first.temperature_c, first.pids) == (60.0, (12, 34))
+    assert (second.temperature_c, second.pids) == (70.0, ())
+
+
+def test_conditions_that_are_not_told_are_unknown(fake, opened):
+    fake(cool=1)
+    (conditions,) = opened().conditions().values()
+    assert (conditions.temperature_c, conditions.pids) == (None, None)
+
+
+def test_a_lost_gpu_tells_nothing(fake, opened, tmp_path):
+    fake(lost_if=tmp_path, pids="12")
+    (conditions,) = opened().conditions().values()
+    assert (conditions.temperature_c, conditions.pids) == (None, None)

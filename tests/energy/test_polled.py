@@ -27,6 +27,23 @@ def test_a_ramp_is_integrated_exactly_at_uneven_samples(clock):
     assert reading.joules == pytest.approx(10 * 1 + 4 * 1 / 2)
 
 
+def test_the_bound_covers_a_step_anywhere_between_two_samples(clock):
+    polled = PolledPower(Power(clock, lambda now: 300.0 if now > 1000.1 else 100.0), clock)
+    polled.read()
+    clock.advance(1.0)
+    reading = polled.read()
+    true_j = 100 * 0.1 + 300 * 0.9
+    assert reading.joules == pytest.approx(200)
+    assert abs(reading.joules - true_j) <= reading.error_j == pytest.approx(100)
+
+
+def test_a_stale_sensor_widens_the_bound(clock):
+    polled = PolledPower(Power(clock, lambda now: now - 1000), clock, stale_s=0.1)
+    polled.read()
+    clock.advance(1.0)
+    assert polled.read().error_j == pytest.approx((0.5 + 0.1) * 1.0)
+
+
 def test_a_failed_sample_is_unknown_long_enough_to_be_seen(clock):
     power = Power(clock, lambda _: 10.0)
     polled = PolledPower(power, clock)
@@ -57,7 +74,7 @@ def test_a_hole_in_the_samples_is_not_bridged(clock):
     clock.advance(GAP_S + 0.5)
     reading = polled.read()
     assert reading.joules is None
-    assert "not sampled for 1.5 s" in reading.reason
+    assert "not sampled for 2.5 s" in reading.reason
 
 
 def test_the_thread_samples_until_closed(clock):

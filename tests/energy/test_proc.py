@@ -35,6 +35,13 @@ def test_own_time_is_that_of_the_trees(proc):
     assert procfs.own_busy_seconds([99], proc.root) == 0
 
 
+def test_the_parent_of_a_process(proc):
+    proc.process(11, parent=10, seconds=2.0)
+    assert procfs.parent(11, proc.root) == 10
+    with pytest.raises(OSError, match="No such file"):
+        procfs.parent(12, proc.root)
+
+
 def test_the_real_files_are_understood():
     before = procfs.own_busy_seconds([os.getpid()])
     while procfs.own_busy_seconds([os.getpid()]) < before + 5 * procfs.tick_s():
@@ -42,3 +49,4 @@ def test_the_real_files_are_understood():
     assert procfs.busy_seconds() > before
     assert procfs.vcpus() == os.sysconf("SC_NPROCESSORS_ONLN")
     assert procfs.memory_gb() > 0
+    assert procfs.parent(os.getpid()) == os.getppid()

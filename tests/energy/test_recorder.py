@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from archon.energy import Recorder, choose_basis
+from archon.energy import Conditions, Recorder, choose_basis
 
 
 def recorder(meter, clock, **options):
@@ -106,7 +106,85 @@ def test_the_inside_is_looked_at_slowly(replay, clock):
     meter = replay({"gpu:a": 1.0})
     with recorder(meter, clock, check_every_s=60.0).window("phase"):
         pass
-    assert meter.reads == 2
+    assert meter.reads == 3  # at both ends, and once to confirm
+
+
+def test_a_slow_read_is_dated_to_its_middle(replay, clock):
+    meter = replay({"gpu:a": 1.0}, {"gpu:a": 2.0})
+    slow, read = iter([0.0, 0.5, 0.0]), meter.read
+
+    def slow_read():
+        clock.advance(next(slow))
+        return read()
+
+    meter.read = slow_read
+    with recorder(meter, clock).window("phase") as pending:
+        clock.advance(2)
+    assert pending.window.seconds == 2.25
+
+
+def test_a_counter_that_may_wrap_is_looked_at_in_time(replay):
+    # the kernel's smallest counters wrap in a minute or so; one of a fifth of a second must not
+    meter = replay({"cpu:0": 1.0}, max_gap_s=0.2)
+    with Recorder(meter, choose_basis(meter.domains), check_every_s=1000).window("phase"):
+        until_read(meter, 4)
+
+
+def test_a_domain_that_fails_right_after_the_end_is_unknown(replay, clock):
+    meter = replay({"gpu:a": 1.0}, {"gpu:a": 2.0}, {"gpu:a": None})
+    with recorder(meter, clock).window("phase") as pending:
+        clock.advance(1)
+    assert pending.window.domains[0].joules is None
+    assert pending.window.flags == ("invalid: gpu:a: gone",)
+
+
+def test_a_window_can_be_looked_at_before_it_ends(replay, clock):
+    meter = replay({"gpu:a": 10.0}, {"gpu:a": 40.0}, {"gpu:a": 90.0})
+    with recorder(meter, clock).window("phase") as pending:
+        clock.advance(1)
+        pending.look()
+        so_far = pending.so_far()
+        clock.advance(1)
+    assert (so_far.seconds, so_far.domains[0].joules) == (1, 30.0)
+    assert (pending.window.seconds, pending.window.domains[0].joules) == (2, 80.0)
+
+
+def test_conditions_are_asked_for_at_both_ends_and_inside(replay, clock, proc):
+    meter = replay({"gpu:a": 1.0, "gpu:b": 1.0})
+    proc.process(7, parent=1, seconds=0)
+    proc.process(8, parent=1, seconds=0)
+    proc.process(1, parent=0, seconds=0)
+    told = [
+        {"gpu:a": Conditions(50.0, (7,))},
+        {"gpu:a": Conditions(80.0, (7, 8))},
+        {"gpu:a": Conditions(60.0, (8, os.getpid()))},
+    ]
+    proc.process(os.getpid(), parent=1, seconds=0)
+    asked = []
+
+    def conditions():
+        asked.append(meter.reads)
+        return told[min(len(asked), 3) - 1]
+
+    meter.conditions = conditions
+    recording = recorder(meter, clock, check_every_s=0.001, proc=proc.root)
+    with recording.window("phase") as pending:
+        clock.advance(1)
+        until_read(meter, 3)
+    first, second = pending.window.domains
+    assert (first.temperature_c, first.others) == (80.0, 2)
+    assert (second.temperature_c, second.others) == (None, None)
+    assert pending.window.flags == ("shared: gpu:a also runs 2 other processes",)
+    assert asked[0] == 0
+
+
+def test_flags_are_about_the_rails_that_count(replay, clock):
+    meter = replay({"gpu:a": 1.0, "cpu:0": None})
+    basis = choose_basis(meter.domains, "gpu")
+    with Recorder(meter, basis, clock=clock).window("phase") as pending:
+        clock.advance(1)
+    assert pending.window.domains[1].reason == "gone"
+    assert pending.window.flags == ()
 
 
 def test_idle_watts_per_domain(replay, clock):

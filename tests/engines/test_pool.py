@@ -4,9 +4,14 @@ import json
 
 import pytest
 
-from archon.engines.pool import EnginePool, ZooPool
+from archon.engines import pool as pool_module
+from archon.engines import vllm_server
+from archon.engines.fetch import LocalModel
+from archon.engines.pool import EnginePool, ZooPool, require_metered
 from archon.engines.scripted import ScriptedEngine
+from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import ZooEntry
+from archon.engines.zoo import identity as zoo_identity
 from archon.errors import UsageError
 
 SMALL = ScriptedEngine("identity of small", lambda *_: "4", prefix_block=16)
@@ -101,3 +106,68 @@ def test_a_missing_api_key_is_told_before_any_call(tmp_path, monkeypatch, value)
     monkeypatch.setenv("FAR_KEY", "secret")
     pool.start([pool.identity("far")])
     assert pool.is_up(pool.identity("far"))
+
+
+def test_a_model_on_this_machine_can_be_metered():
+    local = ZooEntry.model_validate({"name": "local", "sources": [{"hub": "owner/name"}]})
+    here = [f"http://{host}:9/v1" for host in ("127.0.0.1", "localhost", "[::1]")]
+    zoo = {url: remote("here", base_url=url) for url in here}
+    require_metered({"local": local, **zoo})
+
+
+def test_a_model_on_another_machine_is_refused_with_its_name_and_address():
+    zoo = {"near": remote("near"), "far": remote("far", base_url="https://api.example.com/v1")}
+    with pytest.raises(
+        UsageError, match=r"^model far: https://api\.example\.com/v1 is another mac"
+    ):
+        require_metered(zoo)
+
+
+def test_what_is_no_address_is_refused():
+    with pytest.raises(UsageError, match=r"^model odd: http://\[::1/v1 is no address"):
+        require_metered({"odd": remote("odd", base_url="http://[::1/v1")})
+
+
+def test_facts_tell_a_reader_what_serves_a_model(tmp_path):
+    assert EnginePool({"small": SMALL}).facts("identity of small") == {}
+    pool, _ = zoo_pool(tmp_path, remote("far", model="gpt"), remote("unnamed"))
+    far, unnamed = pool.identity("far"), pool.identity("unnamed")
+    assert pool.facts(far) == {"engine": "http://127.0.0.1:9/v1", "model": "gpt"}
+    assert pool.facts(unnamed)["model"] == "unnamed"
+
+
+@pytest.mark.parametrize(
+    ("args", "weights", "told"),
+    [
+        ([], {"hub": "owner/name", "commit": "c0ffee"}, "as published"),
+        ([], {"gguf_sha256": "b179", "dequantised": "bfloat16"}, "GGUF, dequantised to bfloat16"),
+        (["--quantization", "awq"], {"hub": "owner/name"}, "awq"),
+        (["--seed", "1", "--quantization=fp8"], {"dequantised": "bfloat16"}, "fp8"),
+        (["--quantization"], {"hub": "owner/name"}, "as published"),
+    ],
+)
+def test_facts_of_a_server_of_ours(tmp_path, monkeypatch, args, weights, told):
+    entry = ZooEntry.model_validate(
+        {
+            "name": "local",
+            "sources": [{"hub": "owner/name"}],
+            "max_model_len": 512,
+            "serving": {"args": args},
+        }
+    )
+    identity = zoo_identity(entry, weights)
+    local = LocalModel(tmp_path, source="hub owner/name, c0ffee", identity=identity)
+    monkeypatch.setattr(pool_module, "resolve", lambda *_, **__: local)
+    monkeypatch.setattr(pool_module, "installed_version", lambda: "0.32.0")
+    monkeypatch.setattr(vllm_server, "installed_device", lambda: "cpu")
+    monkeypatch.setattr(VllmServer, "start", lambda _: None)
+    monkeypatch.setattr(VllmServer, "wait_ready", lambda _: None)
+    monkeypatch.setattr(VllmServer, "base_url", "http://127.0.0.1:9/v1")
+    pool, _ = zoo_pool(tmp_path, entry)
+    pool.start([pool.identity("local")])
+    facts = pool.facts(identity)
+    assert facts["engine"] == "vLLM 0.32.0 on cpu"
+    assert facts["weights"] == "hub owner/name, c0ffee"
+    assert (facts["dtype"], facts["max_model_len"]) == ("bfloat16", "512")
+    assert facts["quantisation"] == told
+    assert "--max-model-len 512" in facts["arguments"]

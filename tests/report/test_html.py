@@ -1,64 +1,16 @@
 import re
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from parsed_page import Page, parse
 from results_content import Folder, baseline, summary, without_numbers
 
 from archon.errors import UsageError
 from archon.report.html import render_report, write_report
 
-VOID = {"meta", "br", "link", "img", "input", "hr"}
-
-
-@dataclass
-class Page(HTMLParser):
-    """A parsed page: tags with attributes, the text under each, whether all tags close."""
-
-    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
-    open: list[str] = field(default_factory=list)
-    text: str = ""
-    cells: list[list[str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.cells.append([])
-        if tag in ("td", "th"):
-            self.cells[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += data
-        if {"td", "th"} & set(self.open):
-            self.cells[-1][-1] += data
-
-    def row(self, name: str) -> list[str]:
-        """The first table row that starts with the name."""
-        return next(row for row in self.cells if row and row[0].startswith(name))
-
-    def names(self) -> set[str]:
-        return {tag for tag, _ in self.tags}
-
 
 def page(folder: Path) -> Page:
-    parsed = Page()
-    parsed.feed(render_report(folder))
-    parsed.close()
-    assert parsed.open == []
-    return parsed
+    return parse(render_report(folder))
 
 
 def test_the_report_reads_from_verdict_to_spec(make_folder: Folder) -> None:
@@ -87,7 +39,7 @@ def test_the_report_reads_from_verdict_to_spec(make_folder: Folder) -> None:
 
 def test_the_energy_basis_stands_in_every_title(make_folder: Folder) -> None:
     titles = re.findall(r"<h2>.*?</h2>", render_report(make_folder()))
-    assert len(titles) == 6
+    assert len(titles) == 7
     assert all("energy: cpu+dram estimated" in title for title in titles)
     assert "<strong>estimated</strong>" in render_report(make_folder())
 
@@ -95,7 +47,7 @@ def test_the_energy_basis_stands_in_every_title(make_folder: Folder) -> None:
 def test_the_key_table_holds_intervals_and_the_comparison(make_folder: Folder) -> None:
     parsed = page(make_folder())
     assert parsed.row("vote-4x-0.5b winner") == [
-        *("vote-4x-0.5b winner", "test", "0.690[0.621, 0.759]", "6.40[5.76, 7.04]"),
+        *("vote-4x-0.5b winner", "test", "0.690[0.621, 0.759]", "6.40[5.76, 7.04]", "5.12"),
         *("0.0428[0.0385, 0.0471]", "0.108[0.097, 0.119]", "9.28", ""),
     ]
     assert parsed.row("single-smollm2-135m")[-1] == "beaten[0.0010, 0.0090]"
@@ -113,6 +65,47 @@ def test_ladder_importance_components_and_drift_are_tables(make_folder: Folder) 
     assert parsed.row("phase 1") == ["phase 1", "61.2", "1510", "1440", "1.05"]
     widths = [a["style"] for t, a in parsed.tags if t == "div" and "style" in a]
     assert widths == [f"width:{w}%" for w in ("45.0", "40.0", "10.0", "5.0", "59.0", "41.0")]
+
+
+def test_the_joules_of_each_model_are_summed_when_there_are_several(make_folder: Folder) -> None:
+    parts = [
+        {"component": "0.0 generator", "model": "small", "calls": 40, "joules": 100.0},
+        {"component": "1.0 ranker", "model": "big", "calls": 10, "joules": 250.0},
+        {"component": "2.0 fuser", "model": "big", "calls": 10, "joules": 50.0},
+    ]
+    parsed = page(make_folder(summary() | {"components": parts}))
+    assert parsed.row("big")[:4] == ["big", "20", "300 J", "75%"]
+    assert parsed.row("small")[:4] == ["small", "40", "100 J", "25%"]
+    parts[2]["joules"] = None
+    parsed = page(make_folder(summary() | {"components": parts}))
+    assert parsed.row("big")[:4] == ["big", "20", "–", "–"]
+
+
+def test_the_quality_of_the_joules_is_recorded(make_folder: Folder) -> None:
+    content = summary()
+    content["energy"] |= {
+        "idle_watts": 11.0,
+        "idle_watts_after": 12.1,
+        "quality": {
+            "windows": 151,
+            "cut_off": 1,
+            "invalid": 2,
+            "flags": {"short": 3},
+            "shortest_s": 0.25,
+            "tick_s": 0.01,
+            "error": 0.04,
+            "others_share": 0.125,
+            "left_out": ["cpu:0: permission denied"],
+        },
+    }
+    text = page(make_folder(content)).text
+    for fact in (
+        *("windows151", "of them without joules2", "cut off by a crash1", "shortest window250 ms"),
+        *("counter's tick10 ms", "most a tick can blur4.0%", "idle, before → after11 W → 12.1 W"),
+        *("other programs' processor time12.5%", "highest temperature–"),
+        *("Flagged: short (3 windows).", "Not counted: cpu:0: permission denied."),
+    ):
+        assert fact in text
 
 
 def test_the_accounting_of_search_and_prices_is_shown(make_folder: Folder) -> None:
@@ -155,7 +148,7 @@ def test_a_study_stopped_before_confirming_has_a_report(make_folder: Folder) -> 
 
 def test_unmeasured_everywhere_is_dashes_not_zeros(make_folder: Folder) -> None:
     parsed = page(make_folder(without_numbers(summary()), [], []))
-    assert parsed.row("vote-4x-0.5b winner")[2:] == ["–"] * 5 + [""]
+    assert parsed.row("vote-4x-0.5b winner")[2:] == ["–"] * 6 + [""]
     assert parsed.row("judge")[2:5] == ["–"] * 3
     assert "nothing to draw" in parsed.text
     assert "svg" not in parsed.names()

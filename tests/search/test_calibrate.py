@@ -1,19 +1,32 @@
 """Calibration gives back the prices that the calls were really charged."""
 
 import asyncio
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from device_profiles import LAPTOP, STUDYS, device_profile
 from scripted_world import CONCURRENCY, Nature, Scale, World
 
-from archon.energy import Recorder, choose_basis
+from archon.energy import Domain, Load, Recorder, choose_basis
 from archon.engines.base import Completion, Sampling
-from archon.errors import ArchonError
+from archon.errors import ArchonError, UsageError
+from archon.hardware import fingerprint
 from archon.ledger import Ledger
 from archon.messages import Message
-from archon.search.calibrate import DESIGNS, calibrate, load_prices, price_key
+from archon.search import calibrate as calibrating
+from archon.search.calibrate import (
+    DESIGNS,
+    calibrate,
+    load_prices,
+    measure_loads,
+    open_store,
+    price_key,
+    profiled_prices,
+)
 from archon.search.generate import Generator
 
 J = (0.003, 0.04, 0.2)
@@ -154,3 +167,116 @@ def test_prices_are_found_again_only_for_the_same_machine_models_and_load() -> N
         key(extra="other coefficients"),
     ]
     assert len({key(), *others}) == 5
+
+
+def measured(bench: Bench, tmp_path: Path) -> tuple[list[Load], list[Load]]:
+    """Return the loads prices are fitted on, and all the windows that were made."""
+    with generator(bench, tmp_path) as maker:
+        kept = measure_loads(
+            maker,
+            open_store(maker),
+            "small@1",
+            repeats=2,
+            rng=random.Random(0),
+            tell=lambda _: None,
+        )
+        made = [
+            Load(
+                sum(call.prompt_tokens for call in phase.calls),
+                sum(call.completion_tokens for call in phase.calls),
+                len(phase.calls),
+                phase.joules or 0.0,
+                phase.window.seconds,
+            )
+            for phase in maker.phases
+        ]
+    return kept, made
+
+
+def tick(bench: Bench, seconds: float) -> None:
+    bench.meter.domains = (Domain("cpu:0", "cpu", "counter", tick_s=seconds),)  # type: ignore[misc]
+
+
+PLANNED = [design.rounds * CONCURRENCY for design in DESIGNS]
+"""Calls of each design's window unless it is too short."""
+
+
+def test_windows_long_enough_stay_as_they_were_planned(bench: Bench, tmp_path: Path) -> None:
+    tick(bench, 0.01)
+    kept, made = measured(bench, tmp_path)
+    assert [load.calls for load in kept] == PLANNED * 2
+    assert min(load.seconds for load in kept) > 1.0
+    assert kept == made
+
+
+def test_windows_too_short_for_the_counter_get_more_calls_and_the_first_is_left_out(
+    bench: Bench, tmp_path: Path
+) -> None:
+    tick(bench, 0.2)  # twenty of them are 4 s
+    kept, made = measured(bench, tmp_path)
+    assert len(kept) == 2 * len(DESIGNS)
+    assert min(load.seconds for load in kept) >= 4.0
+    short = [load for load in made if load.seconds < 4.0]
+    assert 0 < len(short) < len(DESIGNS)
+    assert [load for load in made if load not in short] == kept
+    planned = dict(zip(PLANNED, PLANNED, strict=True))
+    assert all(load.calls in planned for load in short)
+    assert sum(load.calls for load in kept[: len(DESIGNS)]) > sum(PLANNED)
+    first, second = kept[: len(DESIGNS)], kept[len(DESIGNS) :]
+    assert [load.calls for load in first] == [load.calls for load in second]
+
+
+def test_windows_of_a_fast_machine_grow_only_so_far(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrating, "MAX_GROWTH", 2)
+    tick(bench, 10.0)
+    kept, _ = measured(bench, tmp_path)
+    assert [load.calls for load in kept] == [2 * calls for calls in PLANNED] * 2
+
+
+def prices_of(name: str = "small@1", **changes: object) -> Mapping[str, object]:
+    facts = fingerprint()
+    profile = device_profile({"small": STUDYS, "big": STUDYS})
+    given = {"profile": profile, "facts": facts, "concurrency": CONCURRENCY} | changes
+    return profiled_prices(  # type: ignore[arg-type]
+        given["profile"], given["facts"], choose_basis(Scale.domains), [name], given["concurrency"]
+    ).models
+
+
+def test_a_profile_of_this_machine_gives_its_prices() -> None:
+    price = prices_of()["small@1"]
+    found = [price.prefill_j.value, price.decode_j.value, price.call_j.value]  # type: ignore[attr-defined]
+    assert found == pytest.approx(list(STUDYS))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"facts": LAPTOP}, r"is of another machine \(.*cpu, cores.* differ\).* --device FILE"),
+        ({"facts": fingerprint() | {"vllm": "9"}}, r"another machine \(vllm differ"),
+        (
+            {"profile": device_profile({"small": STUDYS}, basis="gpu")},
+            "basis 'gpu', the study 'cpu'",
+        ),
+        ({"name": "tiny@1"}, "lacks a model of the study, or has it with other weights.*: tiny@1"),
+        (
+            {"concurrency": 16},
+            "measured at 8 in flight, not at 16; profile it with --concurrency 16",
+        ),
+    ],
+)
+def test_a_profile_of_anything_else_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        prices_of(**changes)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_whose_idle_power_is_unknown_is_refused() -> None:
+    profile = device_profile({"small": STUDYS})
+    load = profile.models["small"].loads[CONCURRENCY]
+    rail = replace(load.idle[0].domains[0], joules=None, reason="broken")
+    dark = replace(load, idle=(load.idle[0], replace(load.idle[1], domains=(rail,))))
+    model = replace(profile.models["small"], loads={CONCURRENCY: dark})
+    with pytest.raises(UsageError, match="its idle watts could not be read"):
+        prices_of(profile=replace(profile, models={"small": model}))

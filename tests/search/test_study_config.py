@@ -7,7 +7,7 @@ import yaml
 from scripted_world import settings
 
 from archon.errors import UsageError
-from archon.search.config import Floor, StudyConfig, load_config, packaged
+from archon.search.config import Floor, StudyConfig, load_config, load_task_config, packaged
 
 
 def load(*arguments: str) -> StudyConfig:
@@ -119,7 +119,7 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
         ("objective.accuracy_floor=''", "objective.accuracy_floor"),
         ("target.concurrency=0", "target.concurrency"),
         ("target.rate=0", "target.rate"),
-        ("energy.meter=rapl", "energy.meter"),
+        ("energy.basis=[]", "energy.basis"),
         ("confirm.repeats=0", "confirm.repeats"),
         ("models=[]", "models"),
         ("study.name=../up", "study.name"),
@@ -192,3 +192,49 @@ def test_a_configuration_survives_its_own_json(tmp_path: Path) -> None:
     again = StudyConfig.model_validate(config.model_dump(mode="json"))
     assert again == config
     assert again.fingerprint() == config.fingerprint()
+
+
+def test_a_packaged_task_has_a_name() -> None:
+    task = load_task_config("small_sums")
+    assert (task.name, task.sizes["select"]) == ("chain_sum", 64)
+
+
+def test_a_task_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text(yaml.safe_dump(settings(tmp_path, ["small"])["task"]))
+    assert load_task_config(str(path)).scorer == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no such task; packaged: "),
+        ("source: [jsonl", "mine.yaml: not YAML"),
+        ("", "mine.yaml: "),
+        ("{source: jsonl, path: a.jsonl}", "mine.yaml: sizes"),
+        ("{source: jsonl, sizes: {fit: 0, select: 1, test: 0}}", "needs path"),
+    ],
+)
+def test_a_wrong_task_file_is_refused_in_one_line(
+    tmp_path: Path, text: str | None, said: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_task_config(str(path))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_task_is_told_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"task 'sum': no such task; packaged: .*small_sums"):
+        load_task_config("sum")
+
+
+def test_a_study_may_take_its_prices_from_a_profile(conf_file: Path) -> None:
+    config = load(f"conf={conf_file}", "calibration.profile=mine/profile.json")
+    assert config.calibration.profile == Path("mine/profile.json")
+    assert config.fingerprint() == load(f"conf={conf_file}").fingerprint()
+    again = StudyConfig.model_validate(config.model_dump(mode="json"))
+    assert again.calibration.profile == config.calibration.profile

@@ -1,0 +1,1 @@
+"""How wrong each meter is on traces of known energy, and what metering costs."""

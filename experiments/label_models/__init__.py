@@ -1,0 +1,1 @@
+"""How well label models find out, without labels, which verifiers to believe."""
