@@ -62,12 +62,19 @@ class Adder(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """Says nothing when a client hangs up on it."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(RetryPolicy, "wait_s", lambda *_: 0.0)
     monkeypatch.setattr(calibrate, "MIN_WINDOW_S", 0.02)  # real windows, but short ones
     monkeypatch.setattr(calibrate, "MIN_TICKS", 1)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Adder)
+    server = Server(("127.0.0.1", 0), Adder)
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
