@@ -1,7 +1,5 @@
 """The verifier: a judge keeps the candidates it holds to be correct."""
 
-import math
-import re
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -18,6 +16,7 @@ from archon.components.base import (
     register,
 )
 from archon.engines.base import Completion, Sampling
+from weaver.verifiers.reading import TOP_LOGPROBS, verdict, yes_probability
 
 _JUDGE = """Proposed reply:
 
@@ -31,8 +30,6 @@ _REASON = """Proposed reply:
 
 Check the proposed reply step by step. End with one line, either 'Verdict: Correct' or \
 'Verdict: Incorrect'."""
-
-TOP_LOGPROBS = 20
 
 
 @register
@@ -101,23 +98,3 @@ class Verifier(Component):
         if not completion.ok:
             return None
         return yes_probability(completion) if self.mode == "logprob" else verdict(completion.text)
-
-
-def yes_probability(completion: Completion) -> float | None:
-    """Return P(yes) / (P(yes) + P(no)) at the first token, all spellings summed, or None."""
-    if not completion.top_logprobs:
-        return None
-    mass = {"yes": 0.0, "no": 0.0}
-    for token, logprob in completion.top_logprobs[0]:
-        word = token.strip().casefold()
-        if word in mass:
-            mass[word] += math.exp(logprob)
-    total = mass["yes"] + mass["no"]
-    return mass["yes"] / total if total > 0 else None
-
-
-def verdict(text: str) -> float | None:
-    """Return 1 or 0 from a last line that is a verdict and nothing else, or None."""
-    lines = text.strip().splitlines()
-    match = re.fullmatch(r"\W*verdict\W+(correct|incorrect)\W*", lines[-1], re.I) if lines else None
-    return None if match is None else float(match[1].casefold() == "correct")

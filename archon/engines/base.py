@@ -15,6 +15,7 @@ class Sampling:
     Attributes:
         logprobs: Whether to ask for the log-probability of each chosen token.
         top_logprobs: Most likely tokens to ask for at each position; 0 asks for none.
+        json_schema: Schema, as JSON, that the text must follow; "" leaves it free.
     """
 
     temperature: float
@@ -23,6 +24,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logprobs: bool = False
     top_logprobs: int = 0
+    json_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,8 @@ class Request:
     def __post_init__(self) -> None:
         # Faster than asdict, which copies deeply; replay makes thousands of requests per trial.
         sampling = {name: getattr(self.sampling, name) for name in Sampling.__slots__}
+        if not self.sampling.json_schema:  # keys of calls made before there were schemas
+            del sampling["json_schema"]
         content = [self.model, self.messages, sampling]
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).digest())

@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import json
 import random
 import time
 from collections.abc import Mapping
@@ -98,6 +99,9 @@ class OpenAIEngine(Engine):
             body["stop"] = list(sampling.stop)
         if sampling.logprobs or sampling.top_logprobs:
             body |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
+        if sampling.json_schema:
+            schema = {"name": "reply", "schema": json.loads(sampling.json_schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if self._vllm:
             body["extra_body"] = {"cache_salt": salt}
         async with self._slots:
@@ -107,16 +111,14 @@ class OpenAIEngine(Engine):
         failure = ""
         for attempt in range(1, self._retry.attempts + 1):
             retry_after: float | None = None
-            sent = time.monotonic()
             try:
                 async with asyncio.timeout(self._deadline_s):
-                    reply = await self._client.chat.completions.create(**body)
-                return _read_reply(reply, time.monotonic() - sent, attempt)
+                    return await self._once(body, attempt)
             except openai.APIStatusError as error:
                 failure = f"HTTP {error.status_code}: {_first_line(error.message)}"
                 if error.status_code in SETUP_STATUS:
                     raise EngineError(
-                        f"{self.model} at {self.base_url}: {failure}; check the endpoint, the "
+                        f"{self.model} at {self.base_url}: {failure}; check what it serves, the "
                         "model's name there and the API key"
                     ) from error
                 if error.status_code not in RETRIED_STATUS and error.status_code < 500:
@@ -126,7 +128,7 @@ class OpenAIEngine(Engine):
                 failure = f"no reply within {self._deadline_s:g} s"
             except openai.APIConnectionError as error:
                 failure = f"connection failed: {_first_line(str(error.__cause__ or error))}"
-            except (openai.APIError, ValueError, TypeError, AttributeError) as error:
+            except (openai.APIError, ValueError, TypeError, LookupError, AttributeError) as error:
                 failure = f"reply not understood: {_first_line(str(error))}"
             if attempt < self._retry.attempts:
                 await asyncio.sleep(self._retry.wait_s(attempt, retry_after))
@@ -136,6 +138,12 @@ class OpenAIEngine(Engine):
                 "is the server still running?"
             )
         return _failed("error", failure, self._retry.attempts)
+
+    async def _once(self, body: Mapping[str, Any], attempt: int) -> Completion:
+        """Send one attempt; raises openai's errors, ValueError … when the reply is not one."""
+        sent = time.monotonic()
+        reply = await self._client.chat.completions.create(**body)
+        return _read_reply(reply, time.monotonic() - sent, attempt)
 
     async def _answers(self) -> bool:
         """Whether the server still works otherwise: tells a bad request from a dead server."""

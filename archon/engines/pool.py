@@ -6,10 +6,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from archon.engines.base import Engine
 from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.fetch import LocalModel, resolve
+from archon.engines.pooling import PoolingEngine
 from archon.engines.vllm_command import installed_version
 from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import Device, Zoo, ZooEntry
@@ -140,7 +142,7 @@ class ZooPool(ModelPool):
         self._local: dict[str, LocalModel] = {}
         self._names: dict[str, str] = {}
         self._servers: dict[str, VllmServer] = {}
-        self._engines: dict[str, OpenAIEngine] = {}
+        self._engines: dict[str, Engine] = {}
 
     def identity(self, name: str) -> str:
         """See `ModelPool.identity`."""
@@ -246,28 +248,22 @@ class ZooPool(ModelPool):
             max_num_seqs=self._concurrency,
         )
 
-    def _engine(self, name: str) -> OpenAIEngine:
+    def _engine(self, name: str) -> Engine:
         entry, identity = self._zoo[name], self._names[name]
         if entry.remote:
             assert entry.base_url is not None
             key = os.environ.get(entry.api_key_env) if entry.api_key_env else "none"
             if not key:
                 raise UsageError(f"{name}: set {entry.api_key_env} to the endpoint's API key")
-            return OpenAIEngine(
-                entry.base_url,
-                entry.model or name,
-                identity,
-                api_key=key,
-                concurrency=self._concurrency,
-            )
-        return OpenAIEngine(
-            self._servers[name].base_url,
-            name,
-            identity,
-            concurrency=self._concurrency,
-            prefix_block=self.prefix_blocks()[identity],
-            vllm=True,
-        )
+            place = (entry.base_url, entry.model or name, identity)
+            options: dict[str, Any] = {"api_key": key}
+        else:
+            place = (self._servers[name].base_url, name, identity)
+            options = {"prefix_block": self.prefix_blocks()[identity], "vllm": True}
+        options["concurrency"] = self._concurrency
+        if entry.endpoint == "chat":
+            return OpenAIEngine(*place, **options)
+        return PoolingEngine(*place, entry.endpoint, **options)
 
 
 def _quantisation(entry: ZooEntry, local: LocalModel) -> str:

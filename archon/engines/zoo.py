@@ -121,6 +121,8 @@ class ZooEntry(_Part):
     Attributes:
         sources: Places to fetch the weights from, tried in order.
         max_model_len: Longest prompt plus answer in tokens.
+        endpoint: What is asked of it; all but ``chat`` give numbers and, where served here, need
+            ``--runner pooling`` (or ``--convert embed``) among the serving arguments.
         base_url: OpenAI-compatible endpoint of a remote model, ending in ``/v1``.
         model: The name the endpoint knows a remote model by; the zoo name if left out.
         api_key_env: Environment variable holding the endpoint's key.
@@ -131,6 +133,7 @@ class ZooEntry(_Part):
     sources: tuple[Source, ...] = ()
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     max_model_len: int = Field(2048, gt=0)
+    endpoint: Literal["chat", "classify", "score", "embeddings"] = "chat"
     serving: Serving = Field(default_factory=Serving)
     base_url: str | None = None
     model: str | None = None
@@ -223,4 +226,6 @@ def identity(entry: ZooEntry, weights: Mapping[str, str]) -> str:
             "max_model_len": entry.max_model_len,
             "args": entry.serving.args,
         }
+    if entry.endpoint != "chat":
+        content["endpoint"] = entry.endpoint
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -1,6 +1,7 @@
 """Makes calls in metered phases: one model, one window, everything into the ledger."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,9 +95,11 @@ class Generator:
         async def one(job: Job, window: int) -> None:
             request, sample = job
             seed = request.seed(sample, store.epoch)
+            # Servers limit the length of a salt and the characters in it.
+            salt = hashlib.sha256(f"{store.epoch} {request.sampling}".encode()).hexdigest()
             async with slots:
                 completion = await self.pool.engine(model).complete(
-                    request.messages, request.sampling, seed, f"{store.epoch} {request.sampling}"
+                    request.messages, request.sampling, seed, salt
                 )
             store.add(request, sample, completion, window)
             made[job] = completion

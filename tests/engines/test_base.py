@@ -20,6 +20,11 @@ def test_equal_content_gives_an_equal_key():
     assert Request("m", QUESTION, WARM).key == Request("m", again, Sampling(0.7, 8)).key
 
 
+def test_a_key_once_stored_is_found_again():
+    stored = "258fb9f31869d50e9a9124008c6c49e92df94dbe12485f340b3e55e5ac8e3e81"
+    assert Request("m", QUESTION, WARM).key.hex() == stored
+
+
 def test_the_number_of_samples_is_not_part_of_the_key():
     assert Request("m", QUESTION, WARM, 1).key == Request("m", QUESTION, WARM, 9).key
 
@@ -33,6 +38,7 @@ def test_the_number_of_samples_is_not_part_of_the_key():
         {"stop": ("x",)},
         {"logprobs": True},
         {"top_logprobs": 1},
+        {"json_schema": "{}"},
     ],
 )
 def test_every_sampling_parameter_is_part_of_the_key(changed):
@@ -42,7 +48,7 @@ def test_every_sampling_parameter_is_part_of_the_key(changed):
 
 
 def test_no_sampling_parameter_was_forgotten_above():
-    assert len(dataclasses.fields(Sampling)) == 6
+    assert len(dataclasses.fields(Sampling)) == 7
 
 
 def test_model_and_messages_are_part_of_the_key():

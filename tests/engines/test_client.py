@@ -145,6 +145,12 @@ def test_the_request_holds_messages_sampling_and_seed(server):
     assert server.headers[0]["Authorization"] == "Bearer secret"
 
 
+def test_a_reply_can_be_held_to_a_schema(server):
+    complete(server.url, Sampling(0.0, 8, json_schema='{"type": "object"}'))
+    schema = {"name": "reply", "schema": {"type": "object"}, "strict": True}
+    assert server.bodies[0]["response_format"] == {"type": "json_schema", "json_schema": schema}
+
+
 def test_fields_at_their_defaults_are_left_out(server):
     complete(server.url)
     assert server.bodies[0].keys() == {"model", "messages", "temperature", "max_tokens", "seed"}

@@ -6,8 +6,10 @@ import pytest
 
 from archon.engines import pool as pool_module
 from archon.engines import vllm_server
+from archon.engines.client import OpenAIEngine
 from archon.engines.fetch import LocalModel
 from archon.engines.pool import EnginePool, ZooPool, require_metered
+from archon.engines.pooling import PoolingEngine
 from archon.engines.scripted import ScriptedEngine
 from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import ZooEntry
@@ -48,6 +50,16 @@ def test_given_engines_are_up_and_nobody_can_revive_them():
     assert not pool.revive("identity of small")
     assert pool.pids() == []
     pool.close()
+
+
+def test_a_model_that_gives_numbers_has_a_client_for_them(tmp_path):
+    pool, _ = zoo_pool(tmp_path, remote("chats"), remote("judges", endpoint="classify"))
+    chats, judges = (pool.identity(name) for name in ("chats", "judges"))
+    assert chats != judges
+    pool.start([chats, judges])
+    assert type(pool.engine(chats)) is OpenAIEngine
+    assert isinstance(pool.engine(judges), PoolingEngine)
+    assert pool.engine(judges).identity == judges
 
 
 @pytest.mark.parametrize("kind", ["given", "zoo"])

@@ -132,6 +132,7 @@ def test_identity_is_what_determines_the_outputs() -> None:
     changed = [
         identity(entry(), WEIGHTS | {"commit": "decade"}),
         identity(entry(dtype="float16"), WEIGHTS),
+        identity(entry(endpoint="classify"), WEIGHTS),
         identity(entry(max_model_len=4096), WEIGHTS),
         identity(entry(serving={"args": ["--quantization", "fp8"]}), WEIGHTS),
         identity(entry(sources=(), base_url="http://x/v1"), {}),
