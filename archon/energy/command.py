@@ -41,6 +41,9 @@ alone: the table goes to stderr when it has ended, and the line of --json to std
 output, or with -o FILE into FILE alone. Ctrl-C goes to the COMMAND; the numbers up to its end are
 printed.
 
+CUDA_VISIBLE_DEVICES says which NVIDIA GPUs are in use; ARCHON_POWERCAP names another folder to
+read RAPL from than /sys/class/powercap, for example where a container has it mounted.
+
 Exit status: that of COMMAND if it is not 0 (128 + n if signal n ended it); 0 if at least one
 domain could be measured or estimated, 1 if none; 2 bad usage; 130 if Ctrl-C cut the window short.
 """
