@@ -71,6 +71,7 @@ def _results(found: Found, summary: Summary) -> dict[str, Any]:
         "calibration": {
             name: [asdict(load) for load in loads] for name, loads in found.calibration.items()
         },
+        "price_list_after": {name: asdict(price) for name, price in found.after.items()},
         "held_out": [asdict(window) for window in summary.windows],
         "live": [asdict(pipeline) for pipeline in summary.pipelines],
         "by_model": {
@@ -106,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "--repeats", type=_positive, default=2, help="blocks per pipeline (default: %(default)s)"
     )
     parser.add_argument(
-        "--windows", type=_positive, default=8, help="held out per model (default: %(default)s)"
+        "--windows", type=_positive, default=6, help="held out per model (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(

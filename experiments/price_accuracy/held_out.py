@@ -32,11 +32,13 @@ class MixedWindow:
 
     Attributes:
         model: Its name.
+        in_flight: Mean calls in flight: their latencies over the window's seconds.
         others_share: Part of the processor time spent by other programs; None if unknown.
     """
 
     model: str
     load: Load
+    in_flight: float
     others_share: float | None
 
 
@@ -46,12 +48,13 @@ def draw_calls(
     """Draw the calls of one window.
 
     A window has a range of prompt lengths and one of answer lengths, both drawn at random, and
-    every call draws its own from them; there are one to three calls for each one in flight, and
-    more where the window would be shorter than `least_s`.
+    every call draws its own from them; there are four to six calls for each one in flight, so that
+    the load is the stated one for most of the window, and more where the window would be shorter
+    than `least_s`.
     """
     words = sorted(rng.randint(4, MOST_WORDS) for _ in range(2))
     tokens = sorted(rng.randint(1, MOST_TOKENS) for _ in range(2))
-    least = rng.randint(concurrency, 3 * concurrency)
+    least = rng.randint(4 * concurrency, 6 * concurrency)
     calls: list[Call] = []
     seconds = 0.0
     while len(calls) < least or seconds < least_s:
@@ -105,6 +108,7 @@ def measure_mixed(
             joules=phase.joules,
             seconds=phase.window.seconds,
         ),
+        sum(call.latency_s for call in phase.calls) / phase.window.seconds,
         None if own is None else 1 - own,
     )
 

@@ -27,6 +27,7 @@ class LiveBlock:
         per_token_j: The naive price's.
         prefill_tokens: Prompt tokens computed.
         share_gap: Sum of the window's shares over its calls against the window, relative.
+        in_flight: Mean calls in flight: their latencies over the window's seconds.
         others_share: Part of the processor time spent by other programs; None if unknown.
         flags: The window's.
     """
@@ -40,6 +41,7 @@ class LiveBlock:
     prefill_tokens: int
     decode_tokens: int
     share_gap: float
+    in_flight: float
     others_share: float | None
     flags: tuple[str, ...]
 
@@ -152,6 +154,7 @@ class Front:
             prefill_tokens=sum(c.prompt_tokens - (c.cached_tokens or 0) for _, c, _ in calls),
             decode_tokens=sum(call.completion_tokens for _, call, _ in calls),
             share_gap=abs(math.fsum(shares) / block.joules - 1),
+            in_flight=sum(call.latency_s for _, call, _ in calls) / block.seconds,
             others_share=None if window.own_share is None else 1 - window.own_share,
             flags=window.flags,
         )

@@ -14,6 +14,7 @@ from archon.energy import (
     Basis,
     Load,
     Meter,
+    ModelPrice,
     PriceList,
     Recorder,
     basis_of,
@@ -66,6 +67,8 @@ class Found:
     Attributes:
         prices: By model name.
         calibration: The windows prices were fitted on, by model name.
+        after: Prices fitted anew when all was done, by model name: what they differ by is the
+            machine's own doing.
         seconds: What it all took, servers' start included.
     """
 
@@ -73,6 +76,7 @@ class Found:
     basis: Basis
     prices: PriceList
     calibration: dict[str, list[Load]]
+    after: dict[str, ModelPrice]
     mixed: list[MixedWindow]
     pipelines: list[LivePipeline]
     seconds: float
@@ -152,12 +156,13 @@ class _Experiment:
         )
         mixed = self._hold_out(prices)
         pipelines = self._live(prices, calibration)
+        after = {name: fit_model_price(loads) for name, loads in self._calibrate(1).items()}
         seconds = time.monotonic() - began
-        return Found(self.plan, self.basis, prices, calibration, mixed, pipelines, seconds)
+        return Found(self.plan, self.basis, prices, calibration, after, mixed, pipelines, seconds)
 
-    def _calibrate(self) -> dict[str, list[Load]]:
+    def _calibrate(self, time: int = 0) -> dict[str, list[Load]]:
         store = open_store(self.generator)
-        rng = random.Random(self.plan.seed)
+        rng = random.Random(self.plan.seed + time)
         repeats = max(2, self.plan.repeats)
         stage = _Stage(self.progress, "calibration", len(self.identities) * len(DESIGNS) * repeats)
         return {

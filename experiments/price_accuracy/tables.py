@@ -72,6 +72,16 @@ def notes(found: Found, summary: Summary) -> list[str]:
         if summary.share_gap is not None
         else "Audit: no live block was measured.",
     ]
+    changes = ", ".join(
+        f"{name} {was.prefill_j.value * 1000:.1f} → {now.prefill_j.value * 1000:.1f} and "
+        f"{was.decode_j.value * 1000:.1f} → {now.decode_j.value * 1000:.1f}"
+        for name, now in found.after.items()
+        for was in [found.prices.models[name]]
+    )
+    lines.append(
+        f"Calibrated again at the end, mJ per prefill and per decode token: {changes}. So much "
+        "the machine itself changed meanwhile."
+    )
     if known:
         lines.append(
             f"Other programs took {sum(known) / len(known):.1%} of the processor time spent, "
@@ -135,6 +145,7 @@ def _pipelines(found: Found, summary: Summary, energy: str) -> Sheet:
                 f"{one.error(PRICES):+.1%}",
                 f"{low:+.1%} to {high:+.1%}" if len(one.pipeline.blocks) > 1 else UNMEASURED,
                 f"{one.error(PER_TOKEN):+.1%}",
+                f"{one.pipeline.mean('in_flight'):.1f}",
             ]
         )
     headings = (
@@ -147,6 +158,7 @@ def _pipelines(found: Found, summary: Summary, energy: str) -> Sheet:
         "error",
         "over blocks",
         "by J per token",
+        "calls in flight",
     )
     return Sheet(f"Live pipelines, per query (energy: {energy})", headings, rows, left=2)
 
@@ -194,6 +206,7 @@ def _windows(summary: Summary, energy: str) -> Sheet:
                 f"{one.error(PRICES):+.1%}",
                 f"{one.error(PER_TOKEN):+.1%}",
                 f"{one.seconds_error:+.1%}",
+                f"{one.window.in_flight:.1f}",
                 UNMEASURED if others is None else f"{others:.0%}",
             ]
         )
@@ -207,6 +220,7 @@ def _windows(summary: Summary, energy: str) -> Sheet:
         "error",
         "by J per token",
         "of seconds",
+        "in flight",
         "others",
     )
     return Sheet(f"Held-out mixed windows (energy: {energy})", headings, rows)
