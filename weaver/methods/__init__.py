@@ -61,7 +61,7 @@ def class_of(name: str) -> type[Method]:
     Raises:
         UsageError: There is no such method.
     """
-    if name not in _classes():
+    if not isinstance(name, str) or name not in _classes():  # it may come from a file
         raise UsageError(f"unknown method {name!r}; known: {', '.join(names())}")
     return _classes()[name]
 
