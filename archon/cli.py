@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.pool import ZooPool
 from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
+from archon.exits import exit_status
 from archon.hardware import device
 from archon.messages import Message
 from archon.profile import load_profile
@@ -61,19 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["search"]:
         return search_command(arguments[1:])
     args = _parser().parse_args(arguments)
-    try:
-        status: int = args.act(args)
-        sys.stdout.flush()
-    except ArchonError as error:
-        print(f"archon {args.command}: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print(f"archon {args.command}: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read our output has enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    return status
+    return exit_status(f"archon {args.command}", lambda: args.act(args))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -11,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from archon.errors import ArchonError, UsageError
+from archon.errors import UsageError
+from archon.exits import exit_status
 from weaver import methods, scoring
 from weaver.comparison import compare
 from weaver.metrics import selection_accuracy
@@ -57,22 +56,7 @@ _COMPARE_EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0 done, 1 failed, 2 bad input, 130 stopped."""
     args = _parser().parse_args(arguments)
-    try:
-        status: int = args.act(args)
-        sys.stdout.flush()
-    except ArchonError as error:
-        print(f"weaver {args.command}: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print(f"weaver {args.command}: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read our output has enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except OSError as error:  # such as a full disk
-        print(f"weaver {args.command}: {error}", file=sys.stderr)
-        return 1
-    return status
+    return exit_status(f"weaver {args.command}", lambda: args.act(args))
 
 
 def _parser() -> argparse.ArgumentParser:

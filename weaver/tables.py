@@ -37,9 +37,13 @@ def print_table(table: Table, lines: Iterable[str] = ()) -> None:
     print(shown.get(), end="")
 
 
+_JOULES = "joules are the scores file's, which does not say if they were measured or estimated"
+
+
 def verifier_table(report: Sequence[VerifierReport], title: str) -> Table:
     """Return what is known of each verifier."""
-    table = Table(title=title)
+    priced = any(entry.cost_j is not None for entry in report)
+    table = Table(title=title, caption=_JOULES if priced else None)
     table.add_column("verifier", overflow="fold")
     for column in ("TPR", "TNR", "weight", "J per verdict"):
         table.add_column(column, justify="right")
@@ -74,7 +78,7 @@ def comparison_table(found: Comparison) -> Table:
     table = Table(
         title=f"fitted to {found.queries} queries, judged on {found.judged}{which}",
         caption="interval: 95%, over queries; calibration: expected error of P(correct); "
-        "J: one verdict by each verifier used",
+        f"J: one verdict by each verifier used; {_JOULES}",
     )
     table.add_column("method")
     for column in ("accuracy", "interval", "calibration", "fit", "J"):
