@@ -47,6 +47,8 @@ test-fast: $(RUNTIME) $(TOOLS)
 
 # $(call checks, PYTEST OPTIONS)
 define checks
+{ command -v bwrap >/dev/null || { \
+    echo "make: the sandbox for generated code needs bubblewrap: apt install bubblewrap" >&2; exit 1; }; } && \
 export PATH="$(abspath $(BIN)):$$PATH" && \
 echo "==> lint" && ruff check . && ruff format --check . && \
 echo "==> types" && mypy && \

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from archon.errors import UsageError
+from archon.jsonlines import at_line, numbered_rows
 from archon.messages import Message
 from weaver.scores import Labels
 from weaver.verifiers import Sample, SampledQuestion
@@ -53,22 +54,13 @@ def load_samples(path: Path) -> Samples:
         UsageError: The file cannot be read, is empty, or holds a bad line; the message then begins
             with FILE:LINE.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"{path}: cannot be read: {reason}") from error
     rows: list[_Row] = []
     line_of: dict[str | int, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = _parse(line)
+    for number, row in numbered_rows(path, _Row, f"{path}: cannot be read"):
+        with at_line(path, number):
+            _check(row)
             if row.id in line_of:
                 raise UsageError(f'"id": {row.id!r} is taken by line {line_of[row.id]}')
-        except UsageError as error:
-            raise UsageError(f"{path}:{number}: {error}") from None
         line_of[row.id] = number
         rows.append(row)
     if not rows:
@@ -80,33 +72,13 @@ def load_samples(path: Path) -> Samples:
     )
 
 
-def _parse(line: str) -> _Row:
-    try:
-        row = _Row.model_validate_json(line)
-    except ValidationError as error:
-        raise UsageError(_explain(error)) from None
+def _check(row: _Row) -> None:
     if not row.prompt.strip():
         raise UsageError('"prompt": is blank: write the question')
     for name in ("answers", "labels", "correct"):
         given = getattr(row, name)
         if given is not None and len(given) != len(row.samples):
             raise UsageError(f'"{name}": {len(given)} for {len(row.samples)} samples: one for each')
-    return row
-
-
-def _explain(error: ValidationError) -> str:
-    """Return the first problem of a line as one sentence with its remedy."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"{first['msg']}: write one JSON object per line"
-    if not first["loc"]:
-        return "not a JSON object: write one per line"
-    if first["loc"][0] == "id" and first["type"] != "missing":
-        return '"id": must be a text or a whole number'
-    place = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        return f'unknown key "{place}": use {", ".join(_Row.model_fields)}'
-    return f'"{place}": {first["msg"]}'
 
 
 def _question(row: _Row) -> SampledQuestion:

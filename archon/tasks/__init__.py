@@ -1,6 +1,7 @@
 """Tasks: queries in splits, answer extraction, voting form, scores.
 
-Sources are reasoning-gym and JSON Lines files; ``load_task`` makes a Task from a TaskConfig.
+Sources are reasoning-gym, JSON Lines files and HumanEval; ``load_task`` makes a Task from a
+TaskConfig. Programs that models write are scored in `archon.tasks.sandbox`.
 Import the names below; everything else in here is private to the package.
 """
 

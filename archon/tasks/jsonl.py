@@ -1,12 +1,13 @@
 """A task from a JSON Lines file: one query per line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from archon.errors import UsageError
+from archon.jsonlines import at_line, numbered_rows
 from archon.messages import Message
 from archon.tasks.judged import JudgedTask
 from archon.tasks.scorers import Scorer, scorer_named
@@ -54,9 +55,9 @@ def load_jsonl(
     scorers: dict[str, Scorer] = {}
     line_of_id: dict[str, int] = {}
     first_of_prompt: dict[str, tuple[int, Query]] = {}
-    for number, line in _lines(path):
-        try:
-            query, scorer = _parse(line, number, scorer_default)
+    for number, row in numbered_rows(path, _Row, f"cannot read the task file {path}"):
+        with at_line(path, number):
+            query, scorer = _query(row, number, scorer_default)
             if query.id in line_of_id:
                 raise UsageError(
                     f'id "{query.id}" is taken by line {line_of_id[query.id]}: give each its own'
@@ -74,8 +75,6 @@ def load_jsonl(
                     f'scorer "{scorer.name}" compares {scorer.kind} answers, the lines before '
                     f"{kind} answers: use one kind per file"
                 )
-        except UsageError as error:
-            raise UsageError(f"{path}:{number}: {error}") from None
         queries.append(query)
         scorers[query.id] = scorer
     if not queries:
@@ -105,23 +104,7 @@ class JsonlTask(JudgedTask):
         return self._scorers[query_id].score(answer, self._references[query_id])
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, text) of the lines that are not blank."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"cannot read the task file {path}: {reason}") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line
-
-
-def _parse(line: str, number: int, scorer_default: str | None) -> tuple[Query, Scorer]:
-    try:
-        row = _Row.model_validate_json(line)
-    except ValidationError as error:
-        raise UsageError(_explain(error)) from None
+def _query(row: _Row, number: int, scorer_default: str | None) -> tuple[Query, Scorer]:
     if (row.prompt is None) == (row.messages is None):
         raise UsageError('give either "prompt" or "messages"')
     turns = tuple(Message(turn.role, turn.content) for turn in row.messages or ())
@@ -143,19 +126,3 @@ def _parse(line: str, number: int, scorer_default: str | None) -> tuple[Query, S
     query_id = f"line-{number}" if row.id is None else str(row.id)
     query = Query(query_id, messages, reference, row.weight, row.value, row.private)
     return query, scorer
-
-
-def _explain(error: ValidationError) -> str:
-    """Return the first problem of a line as one sentence with its remedy."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"{first['msg']}: write one JSON object per line"
-    if not first["loc"]:
-        return "not a JSON object: write one per line"
-    *path, last = first["loc"]
-    if last in ("str", "int", "float"):  # a member of the union that id and answer may be
-        return f'"{path[0]}": must be a text or a finite number'
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f'unknown key "{place}": use {", ".join(_Row.model_fields)}'
-    return f'"{place}": {first["msg"]}'

@@ -10,19 +10,20 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from archon.errors import UsageError
+from archon.tasks.human_eval import load_human_eval
 from archon.tasks.jsonl import load_jsonl
 from archon.tasks.reasoning_gym import load_reasoning_gym
 from archon.tasks.task import SPLITS, SplitName, Task
 
-_BUILT_IN = ("reasoning_gym", "jsonl")
+_BUILT_IN = ("human_eval", "jsonl", "reasoning_gym")
 
 
 class TaskConfig(BaseModel):
     """Where queries come from and how many go to each split.
 
     Attributes:
-        source: ``reasoning_gym``, ``jsonl``, or a name in the entry-point group ``archon.tasks``,
-            which is called with this configuration and returns the Task.
+        source: ``reasoning_gym``, ``jsonl``, ``human_eval``, or a name in the entry-point group
+            ``archon.tasks``, which is called with this configuration and returns the Task.
         name: The data set of reasoning_gym.
         params: Its parameters.
         path: The task file of jsonl, relative to the working directory.
@@ -48,10 +49,10 @@ class TaskConfig(BaseModel):
             raise ValueError(f"sizes lacks {', '.join(missing)}: give fit, select and test")
         if not any(self.sizes.values()):
             raise ValueError("sizes are all 0: ask for at least one query")
-        needed = {"reasoning_gym": {"name"}, "jsonl": {"path"}}.get(self.source)
-        if needed is None:
+        if self.source not in _BUILT_IN:
             return self
-        optional = {"reasoning_gym": {"params"}, "jsonl": {"scorer"}}[self.source]
+        needed = {"reasoning_gym": {"name"}, "jsonl": {"path"}}.get(self.source, set())
+        optional = {"reasoning_gym": {"params"}, "jsonl": {"scorer"}}.get(self.source, set())
         given = {key for key in ("name", "params", "path", "scorer") if getattr(self, key)}
         if absent := needed - given:
             raise ValueError(f"source {self.source} needs {', '.join(absent)}")
@@ -88,14 +89,21 @@ class TaskConfig(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_task(config: TaskConfig) -> Task:
+def load_task(config: TaskConfig, *, unsafe_code: bool = False) -> Task:
     """Return the task that a configuration describes.
 
+    Args:
+        config: The task section.
+        unsafe_code: Let tasks that score programs run them without a sandbox.
+
     Raises:
-        UsageError: Unknown source, or its data set, params, file or sizes are wrong.
+        UsageError: Unknown source; its data set, params, file or sizes are wrong; or it scores
+            programs and there is no sandbox to run them in.
     """
     if config.source == "reasoning_gym":
         return load_reasoning_gym(config.name or "", config.params, config.seed, config.sizes)
+    if config.source == "human_eval":
+        return load_human_eval(config.sizes, config.seed, unsafe_code=unsafe_code)
     if config.source == "jsonl":
         return load_jsonl(config.path or Path(), config.sizes, config.seed, config.scorer)
     plugins = {plugin.name: plugin for plugin in entry_points(group="archon.tasks")}

@@ -71,7 +71,7 @@ def test_a_source_that_returns_something_else_is_refused():
     ("source", "hint"),
     [
         ("reasoning-gym", 'did you mean "reasoning_gym"?'),
-        ("xyz", "use one of jsonl, reasoning_gym"),
+        ("xyz", "use one of human_eval, jsonl, reasoning_gym"),
     ],
 )
 def test_an_unknown_source_is_refused_with_a_hint(source, hint):
@@ -87,6 +87,7 @@ def test_an_unknown_source_is_refused_with_a_hint(source, hint):
         ({"source": "jsonl"}, "source jsonl needs path"),
         ({"source": "jsonl", "path": "a", "params": {"a": 1}}, "jsonl does not use params"),
         ({"source": "reasoning_gym", "name": "a", "scorer": "exact"}, "does not use scorer"),
+        ({"source": "human_eval", "name": "a"}, "source human_eval does not use name"),
         ({"source": "x", "sizes": {"fit": 1, "select": 1}}, "sizes lacks test"),
         ({"source": "x", "sizes": {"fit": 0, "select": 0, "test": 0}}, "sizes are all 0"),
         ({"source": "x", "sizes": SIZES | {"test": -1}}, "greater than or equal to 0"),

@@ -1,0 +1,1 @@
+"""How fast generated programs run and are judged in the sandbox."""
