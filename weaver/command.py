@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from archon.errors import UsageError
 from archon.exits import exit_status
 from weaver import methods, scoring
 from weaver.comparison import compare
+from weaver.ladder_table import ladder_table
 from weaver.metrics import selection_accuracy
 from weaver.output import replacing
 from weaver.score_files import load_scores
@@ -38,14 +40,21 @@ _EXAMPLES = """examples:
 _FIT_EXAMPLES = """examples:
   weaver fit scores.npz --method em -o model.json
   weaver fit scores.parquet --class-balance 0.25 --json
+  weaver fit scores.npz --budget-j 0.5 -o model.json
+  weaver fit scores.npz --ladder
 
 A scores file (.npz) holds `scores` float [queries, samples, verifiers] (NaN is missing) and
 `verifiers` str [verifiers]; optionally `answers` str and `labels` int8 [queries, samples] (1
-correct, 0 wrong, -1 unknown), `cost_j` float [verifiers], and `correct`, which fitting never reads.
+correct, 0 wrong, -1 unknown), `cost_j` float [verifiers], `energy` str (its
+basis), and `correct`, which fitting never reads.
+
+Joules per query are `cost_j`, those of a verdict, times verdicts: one per distinct answer, or one
+per sample where there are no answers or a verifier's scores differ within one.
 """
 _SELECT_EXAMPLES = """examples:
   weaver select scores.npz --model model.json --json
   weaver select scores.npz --method em --risk 0.1
+  weaver select scores.npz --budget-j 0.5
 """
 _COMPARE_EXAMPLES = """examples:
   weaver compare scores.npz
@@ -105,6 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", type=Path, help="model file to write (.json)")
     one.add_argument("--class-balance", type=float, help="share of correct samples, if known")
     one.add_argument("--seed", type=int, default=0, help="of methods that draw (0)")
+    _add_budget(one)
+    one.add_argument(
+        "--ladder", action="store_true", help="show what joules would buy; a budget always does"
+    )
     one.set_defaults(act=_fit)
 
     one = command("select", "select one sample per query", _SELECT_EXAMPLES)
@@ -115,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--risk", type=float, help="share of errors allowed among answers; abstains beyond it"
     )
+    _add_budget(one)
     one.set_defaults(act=_select)
 
     one = command("compare", "compare methods on scores whose truth is known", _COMPARE_EXAMPLES)
@@ -139,25 +153,44 @@ def _add_method(parser: "argparse._ActionsContainer") -> None:
     )
 
 
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget-j",
+        type=float,
+        metavar="J",
+        help="use the best verifiers of at most so many joules per query",
+    )
+
+
 def _fit(args: argparse.Namespace) -> int:
     if args.class_balance is not None:
         if not 0 < args.class_balance < 1:
             raise UsageError("--class-balance: a share between 0 and 1")
         if all(one.name != "class_balance" for one in fields(methods.class_of(args.method))):
             raise UsageError(f"--class-balance: method {args.method} takes none; leave it out")
-    weaver = Weaver(args.method, class_balance=args.class_balance, seed=args.seed)
+    weaver = Weaver(
+        args.method, class_balance=args.class_balance, seed=args.seed, budget_j=args.budget_j
+    )
     scores = load_scores(args.scores)
-    if args.output is None:
+    with ExitStack() as stack:
+        if args.output is not None:
+            draft = stack.enter_context(replacing(args.output, ".json"))
+        if args.ladder or args.budget_j is not None:
+            stack.enter_context(Console(stderr=True).status("comparing choices of verifiers"))
         weaver.fit(scores)
-    else:
-        with replacing(args.output, ".json") as draft:
-            draft.write_text(weaver.fit(scores).to_json(), encoding="utf-8")
+        ladder = weaver.ladder(scores) if args.ladder and weaver.ladder_ is None else weaver.ladder_
+        if args.output is not None:
+            draft.write_text(weaver.to_json(), encoding="utf-8")
+    chosen = None if args.budget_j is None or ladder is None else ladder.within(args.budget_j)
     if args.json:
         told = {
             "method": args.method,
+            "energy": weaver.energy_,
             "verifiers": [asdict(entry) for entry in weaver.report_],
             "doubts": weaver.doubts_,
             "calibration_error": weaver.calibration_error_,
+            "ladder": None if ladder is None else asdict(ladder),
+            "chosen": None if chosen is None else asdict(chosen),
         }
         print(json.dumps(told))
         return 0
@@ -168,13 +201,20 @@ def _fit(args: argparse.Namespace) -> int:
         lines.append(str(args.output))
     queries, samples, _ = scores.scores.shape
     title = f"{args.method}, fitted to {queries} queries of up to {samples} samples"
-    print_table(verifier_table(weaver.report_, title), lines)
+    if ladder is not None:
+        print_table(ladder_table(ladder, chosen, weaver.energy_))
+    print_table(verifier_table(weaver.report_, title, weaver.energy_), lines)
     return 0
 
 
 def _select(args: argparse.Namespace) -> int:
+    if args.model is not None and args.budget_j is not None:
+        raise UsageError("--budget-j: the model has its verifiers; give the budget to weaver fit")
     scores = load_scores(args.scores)
-    weaver = Weaver(args.method).fit(scores) if args.model is None else _load(args.model, scores)
+    if args.model is None:
+        weaver = Weaver(args.method, budget_j=args.budget_j).fit(scores)
+    else:
+        weaver = _load(args.model, scores)
     decisions = weaver.decide(scores, risk=args.risk)
     if args.json:
         keys = ("name", "tpr", "tnr", "weight", "cost_j")
@@ -183,13 +223,14 @@ def _select(args: argparse.Namespace) -> int:
             "selected": decisions.selected.tolist(),
             "probability": decisions.probability.tolist(),
             "abstain": decisions.abstain.tolist(),
+            "energy": weaver.energy_,
             "verifiers": [{key: getattr(entry, key) for key in keys} for entry in weaver.report_],
         }
         if scores.correct is not None:
             told["accuracy"] = selection_accuracy(decisions.selected, scores.correct)
         print(json.dumps(told))
         return 0
-    print_table(verifier_table(weaver.report_, weaver.method))
+    print_table(verifier_table(weaver.report_, weaver.method, weaver.energy_))
     print_table(selection_table(scores, decisions), [*_summary(scores, decisions, args.risk)])
     for line in _doubts(weaver):
         print(line)
@@ -205,7 +246,7 @@ def _load(path: Path, scores: Scores) -> Weaver:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     try:
-        scores.only(weaver.verifiers_)
+        scores.only(weaver.used_)
     except UsageError as error:
         raise UsageError(f"{path}: fitted to other verifiers: {error}") from error
     return weaver

@@ -52,6 +52,7 @@ class Comparison:
         oracle: share of the judged queries with a correct sample: no selection can do better.
         oracle_interval: 95%.
         standings: of the methods, in the order asked for.
+        energy: basis of their joules; None where not known.
     """
 
     queries: int
@@ -60,6 +61,7 @@ class Comparison:
     oracle: float
     oracle_interval: Interval
     standings: tuple[Standing, ...]
+    energy: str | None
 
 
 def compare(
@@ -100,6 +102,7 @@ def compare(
         oracle,
         _interval(oracle, count),
         tuple(standings),
+        scores.energy,
     )
 
 

@@ -38,8 +38,10 @@ def best_posterior(
     log_odds: Callable[[Model, Mask], Floats],
     truth: Mask,
     fold: NDArray[np.intp],
-) -> Model:
+) -> tuple[Model, Floats]:
     """Return the posterior from all labels under the prior and κ that predict held-out labels best.
+
+    With it come the log-odds [rows] that it gives to each row without the labels of its fold.
 
     Args:
         priors: candidates, the label-free model first. Another is taken only where it predicts
@@ -53,8 +55,11 @@ def best_posterior(
     everything = np.ones(len(truth), dtype=np.bool_)
     held = [fold == number for number in np.unique(fold)]
 
+    def held_out(prior: Model, trust: float) -> list[Floats]:
+        return [log_odds(posterior(prior, trust, ~out), out) for out in held]
+
     def scores(prior: Model, trust: float) -> Floats:
-        odds = [log_odds(posterior(prior, trust, ~out), out) for out in held]
+        odds = held_out(prior, trust)
         signed = [np.where(truth[out], one, -one) for one, out in zip(odds, held, strict=True)]
         return np.array([log_expit(one).sum() for one in signed])
 
@@ -64,16 +69,47 @@ def best_posterior(
         gain = other[0] - best[0]
         if gain.sum() > max(1e-9, float(2 * np.sqrt(len(held)) * gain.std())):
             best = other
-    return posterior(best[1], best[2], everything)
+    without = np.zeros(len(truth))
+    for out, odds in zip(held, held_out(best[1], best[2]), strict=True):
+        without[out] = odds
+    return posterior(best[1], best[2], everything), without
+
+
+def shrunk(
+    prior: TwoCoin, trust: float, votes: Votes, labels: Labels, fixed: float | None
+) -> TwoCoin:
+    """Return what labels [rows] in {-1, 0, 1} say of verifiers, shrunk to a prior.
+
+    Args:
+        prior: what counts as
+        trust: samples.
+        votes: of the rows.
+        labels: -1 is not read.
+        fixed: the class balance where it was given.
+    """
+    right, wrong = (labels == 1).astype(np.float64), (labels == 0).astype(np.float64)
+    prior_right, prior_wrong = trust * prior.class_balance, trust * (1 - prior.class_balance)
+    share = (prior_right + right.sum()) / (trust + right.sum() + wrong.sum())
+    yes_right, seen_right = votes.counts(right)
+    yes_wrong, seen_wrong = votes.counts(wrong)
+    return TwoCoin(
+        float(share) if fixed is None else fixed,
+        (prior_right * prior.tpr + yes_right) / (prior_right + seen_right),
+        (prior_wrong * prior.tnr + seen_wrong - yes_wrong) / (prior_wrong + seen_wrong),
+    )
 
 
 def with_labels(
-    free: TwoCoin, votes: Votes, labels: Labels, query: NDArray[np.intp], fixed: float | None
-) -> TwoCoin:
-    """Return two-coin rates from label-free rates and labels together.
+    priors: Sequence[TwoCoin],
+    votes: Votes,
+    labels: Labels,
+    query: NDArray[np.intp],
+    fixed: float | None,
+) -> tuple[TwoCoin, Floats]:
+    """Return two-coin rates from priors and labels together; see `best_posterior`.
 
     Args:
-        free: the label-free model.
+        priors: candidates; verifiers at chance are one more.
         votes: votes of all rows.
         labels: [rows] in {-1, 0, 1}, at least one known.
         query: [rows] the query of each row.
@@ -81,23 +117,13 @@ def with_labels(
     """
     known = labels >= 0
     truth = labels[known] == 1
-    part = votes.matrix[known]
-    yes, seen = np.nan_to_num(part), (~np.isnan(part)).astype(np.float64)
+    part = Votes.pack(votes.matrix[known])
     chance = TwoCoin.chance((truth.sum() + 1) / (len(truth) + 2), votes.mean)
 
     def posterior(prior: TwoCoin, trust: float, use: Mask) -> TwoCoin:
-        right, wrong = (truth & use).astype(np.float64), (~truth & use).astype(np.float64)
-        share = (trust * prior.class_balance + right.sum()) / (trust + use.sum())
-        prior_right, prior_wrong = trust * prior.class_balance, trust * (1 - prior.class_balance)
-        return TwoCoin(
-            share if fixed is None else fixed,
-            (prior_right * prior.tpr + right @ yes) / (prior_right + right @ seen),
-            (prior_wrong * prior.tnr + wrong @ (seen - yes)) / (prior_wrong + wrong @ seen),
-        )
+        return shrunk(prior, trust, part, np.where(use, truth, -1), fixed)
 
     def log_odds(model: TwoCoin, rows: Mask) -> Floats:
-        return model.log_odds(Votes.pack(part[rows]))
+        return model.log_odds(part)[rows]
 
-    return best_posterior(
-        (free, free.swapped(), chance), posterior, log_odds, truth, folds(query[known])
-    )
+    return best_posterior((*priors, chance), posterior, log_odds, truth, folds(query[known]))

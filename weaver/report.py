@@ -1,11 +1,14 @@
 """What a fitted weaver says of each verifier, and reading it back; `UsageError` for what lies."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from archon.errors import UsageError
+from weaver.methods.base import Method
+from weaver.scores import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,39 @@ class VerifierReport:
     weight: float | None
     cost_j: float | None
     dropped: str | None
+
+
+def reports_on(
+    method: Method, scores: Scores, dropped: Mapping[int, str]
+) -> tuple[VerifierReport, ...]:
+    """Return a report on each verifier of the scores.
+
+    Args:
+        method: fitted to the verifiers that are not dropped, in this order.
+        scores: what it was fitted to.
+        dropped: indices of the others, and why.
+    """
+    used = [index for index in range(len(scores.verifiers)) if index not in dropped]
+    columns = {name: getattr(method, name, None) for name in ("tpr_", "tnr_", "weights_")}
+
+    def value(name: str, index: int) -> float | None:
+        column = columns[name]
+        if index in dropped:
+            return 0.0 if name == "weights_" and column is not None else None
+        return None if column is None else float(column[used.index(index)])
+
+    costs = np.full(len(scores.verifiers), np.nan) if scores.cost_j is None else scores.cost_j
+    return tuple(
+        VerifierReport(
+            name,
+            value("tpr_", index),
+            value("tnr_", index),
+            value("weights_", index),
+            None if np.isnan(costs[index]) else float(costs[index]),
+            dropped.get(index),
+        )
+        for index, name in enumerate(scores.verifiers)
+    )
 
 
 def report_of(entry: Any) -> VerifierReport:

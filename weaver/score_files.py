@@ -1,9 +1,10 @@
 """Scores on disk: NPZ, and Parquet with one row per sample.
 
-The NPZ arrays are the fields of `Scores` by name; none is a pickle. A Parquet file has the columns
-``query`` and ``sample`` (integers from 0), one column of numbers per verifier (null is missing),
-and ``answer``, ``label`` and ``correct`` where these are known; joules per verifier stand in the
-column's metadata as ``cost_j``. Padding has no row.
+The NPZ arrays are the fields of `Scores` by name, ``energy`` with no axes; none is a pickle. A
+Parquet file has the columns ``query`` and ``sample`` (integers from 0), one column of numbers per
+verifier (null is missing), and ``answer``, ``label`` and ``correct`` where these are known; joules
+per verifier stand in the column's metadata as ``cost_j``, their basis in the table's as
+``energy``. Padding has no row.
 """
 
 from pathlib import Path
@@ -15,7 +16,8 @@ import numpy as np
 from archon.errors import UsageError
 from weaver.scores import Scores
 
-_NPZ = {"scores", "verifiers", "answers", "labels", "correct", "cost_j"}
+_OPTIONAL = ("answers", "labels", "correct", "cost_j", "energy")
+_NPZ = {"scores", "verifiers", *_OPTIONAL}
 _OWN = ("query", "sample", "answer", "label", "correct")
 
 
@@ -45,9 +47,7 @@ def save_scores(scores: Scores, path: Path) -> None:
         _save_parquet(scores, path)
     elif path.suffix == ".npz":
         optional = {
-            name: getattr(scores, name)
-            for name in ("answers", "labels", "correct", "cost_j")
-            if getattr(scores, name) is not None
+            name: getattr(scores, name) for name in _OPTIONAL if getattr(scores, name) is not None
         }
         with path.open("wb") as file:
             np.savez_compressed(
@@ -69,7 +69,10 @@ def _load_npz(path: Path) -> Scores:
         raise UsageError(f"no array {missing[0]!r}")
     if arrays["verifiers"].ndim != 1 or arrays["verifiers"].dtype.kind != "U":
         raise UsageError("verifiers: need a list of names")
-    return Scores(**{**arrays, "verifiers": tuple(arrays["verifiers"].tolist())})
+    given: dict[str, Any] = {**arrays, "verifiers": tuple(arrays["verifiers"].tolist())}
+    if "energy" in arrays:
+        given["energy"] = arrays["energy"].tolist()
+    return Scores(**given)
 
 
 def _pyarrow() -> Any:
@@ -102,7 +105,9 @@ def _save_parquet(scores: Scores, path: Path) -> None:
         cost = None if scores.cost_j is None else {"cost_j": repr(float(scores.cost_j[index]))}
         columns[name] = pa.array(scores.scores[query, sample, index], from_pandas=True)
         fields.append(pa.field(name, pa.float64(), metadata=cost))
-    pa.parquet.write_table(pa.table(list(columns.values()), schema=pa.schema(fields)), path)
+    energy = None if scores.energy is None else {"energy": scores.energy}
+    schema = pa.schema(fields, metadata=energy)
+    pa.parquet.write_table(pa.table(list(columns.values()), schema=schema), path)
 
 
 def _load_parquet(path: Path) -> Scores:
@@ -142,7 +147,13 @@ def _load_parquet(path: Path) -> Scores:
         if column in table.column_names
     }
     scores = np.stack([spread(name, np.nan) for name in verifiers], axis=2)
-    return Scores(scores, tuple(verifiers), cost_j=_column_costs(table, verifiers), **optional)
+    return Scores(
+        scores,
+        tuple(verifiers),
+        cost_j=_column_costs(table, verifiers),
+        energy=_energy(table),
+        **optional,
+    )
 
 
 def _index(table: Any, name: str) -> Any:
@@ -162,3 +173,11 @@ def _column_costs(table: Any, verifiers: list[str]) -> Any:
         return np.array([np.nan if cost is None else float(cost) for cost in written])
     except ValueError as error:
         raise UsageError("cost_j in a column's metadata is not a number") from error
+
+
+def _energy(table: Any) -> str | None:
+    written: bytes | None = (table.schema.metadata or {}).get(b"energy")
+    try:
+        return None if written is None else written.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError("energy in the table's metadata is not UTF-8 text") from error

@@ -31,6 +31,7 @@ class Scores:
         correct: [queries, samples] likewise, for evaluation alone: `training` leaves it out, and
             no method takes it.
         cost_j: [verifiers] joules of one verdict, NaN where not measured; or None.
+        energy: energy basis of `cost_j`, such as "cpu+dram estimated"; None where not known.
 
     Raises:
         UsageError: A shape, type or value is not as above.
@@ -42,6 +43,7 @@ class Scores:
     labels: Labels | None = None
     correct: Labels | None = None
     cost_j: Floats | None = None
+    energy: str | None = None
 
     def __post_init__(self) -> None:
         scores = check_scores(self.scores)
@@ -53,6 +55,7 @@ class Scores:
         set_(self, "labels", check_labels(self.labels, cells))
         set_(self, "correct", check_labels(self.correct, cells, "correct"))
         set_(self, "cost_j", _costs(self.cost_j, scores.shape[2]))
+        _check_energy(self.energy)
 
     @property
     def present(self) -> Mask:
@@ -184,3 +187,10 @@ def _costs(cost_j: Any, count: int) -> Floats | None:
     if np.isinf(found).any() or bool((found < 0).any()):
         raise UsageError("cost_j: negative or infinite joules; write NaN where not measured")
     return found
+
+
+def _check_energy(energy: Any) -> None:
+    if energy is None:
+        return
+    if not isinstance(energy, str) or not energy.strip() or not energy.isprintable():
+        raise UsageError(f"energy: {energy!r:.60}; need one line of text, such as 'cpu estimated'")

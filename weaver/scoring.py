@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from archon.energy import Recorder, basis_of, open_meter
@@ -22,12 +21,13 @@ from archon.engines.zoo import Device, Zoo, load_zoo
 from archon.errors import ArchonError, UsageError
 from archon.hardware import describe, device, fingerprint
 from archon.ledger import Ledger
+from archon.progress import Progress, duration
 from weaver.output import replacing
 from weaver.sample_files import Samples, load_samples
 from weaver.score_files import save_scores
 from weaver.scores import Scores
 from weaver.tables import cells, figure, print_table
-from weaver.verifiers import Scored, Verifier, parse, score_samples
+from weaver.verifiers import Scored, Step, Verifier, parse, score_samples
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ONE = re.compile(rf'(?:{_QUOTED}|\((?:{_QUOTED}|[^")])*\)|[^,])+')
@@ -104,25 +104,18 @@ def _run(
     meter: str,
 ) -> tuple[Scored, str]:
     """Return the scores, and how the joules were got."""
-    console = Console(stderr=True, highlight=False)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} calls"), TimeElapsedColumn())
+    progress = Progress()
     with ExitStack() as stack:
-        bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        progress = stack.enter_context(bars)
-        bar = progress.add_task("calls", total=None)
-
-        def say(line: str) -> None:
-            progress.console.print(line, markup=False, soft_wrap=True)
-
+        stack.callback(progress.close)
         pool = ZooPool(
             zoo,
             device=cast("Device", device()),
             concurrency=concurrency,
             log_dir=Path("outputs/logs"),
-            tell=say,
+            tell=progress.say,
         )
         stack.callback(pool.close)
-        recorder, energy = _recorder(zoo, meter, pool, stack, say)
+        recorder, energy = _recorder(zoo, meter, pool, stack, progress.say)
         ledger = stack.enter_context(Ledger(location))
         # This may fetch weights for minutes; inside the loop Ctrl-C would wait for its end.
         for name in zoo:
@@ -137,9 +130,43 @@ def _run(
             recorder=recorder,
             concurrency=concurrency,
             study=f"weaver score, {concurrency} in flight, {describe(fingerprint())}"[:200],
-            on_call=lambda: progress.advance(bar),
+            on_step=Shower(progress, [verifier.name for verifier in verifiers], energy),
         )
         return runner.run(work), energy
+
+
+class Shower:
+    """Shows how far the verifier at work is, and the time and joules its known calls will take.
+
+    Args:
+        progress: Where it is shown.
+        verifiers: The names of all, in order.
+        energy: Basis of the joules.
+    """
+
+    def __init__(self, progress: Progress, verifiers: Sequence[str], energy: str) -> None:
+        self._progress = progress
+        self._verifiers = verifiers
+        self._energy = energy
+        self._began = time.monotonic()
+
+    def __call__(self, step: Step) -> None:
+        """Show a step."""
+        if step.made == 0:
+            self._began = time.monotonic()
+        text = f"{step.made}/{step.needed} calls"
+        if step.made:
+            rest = (step.needed - step.made) / step.made
+            text += f"; about {duration((time.monotonic() - self._began) * rest)}"
+            text += " left" if step.joules is None else f" and {step.joules * rest:.0f} J left"
+        if step.joules is not None:
+            text += f"; {step.joules:.0f} J spent ({self._energy})"
+        number = self._verifiers.index(step.verifier) + 1
+        self._progress.show(
+            f"verifier {number}/{len(self._verifiers)}",
+            f"{text}; {step.verifier}",
+            done=step.made / step.needed,
+        )
 
 
 def _recorder(

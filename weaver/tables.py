@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -37,13 +38,17 @@ def print_table(table: Table, lines: Iterable[str] = ()) -> None:
     print(shown.get(), end="")
 
 
-_JOULES = "joules are the scores file's, which does not say if they were measured or estimated"
+def titled(title: str, costs_j: Iterable[float | None], energy: str | None) -> str:
+    """Return a table's title with the energy basis of the joules in it, in rich's markup."""
+    # Nothing is nothing in every basis.
+    if energy is None and not any(costs_j):
+        return escape(title)
+    return escape(f"{title} (energy: {energy or 'basis unknown'})")
 
 
-def verifier_table(report: Sequence[VerifierReport], title: str) -> Table:
-    """Return what is known of each verifier."""
-    priced = any(entry.cost_j is not None for entry in report)
-    table = Table(title=title, caption=_JOULES if priced else None)
+def verifier_table(report: Sequence[VerifierReport], title: str, energy: str | None) -> Table:
+    """Return what is known of each verifier; `energy` is the basis of its joules."""
+    table = Table(title=titled(title, [entry.cost_j for entry in report], energy))
     table.add_column("verifier", overflow="fold")
     for column in ("TPR", "TNR", "weight", "J per verdict"):
         table.add_column(column, justify="right")
@@ -75,10 +80,11 @@ def selection_table(scores: Scores, decisions: Decisions) -> Table:
 def comparison_table(found: Comparison) -> Table:
     """Return all methods, one a row, and the oracle."""
     which = "" if found.labels_seen else " without labels"
+    title = f"fitted to {found.queries} queries, judged on {found.judged}{which}"
     table = Table(
-        title=f"fitted to {found.queries} queries, judged on {found.judged}{which}",
+        title=titled(title, [one.cost_j for one in found.standings], found.energy),
         caption="interval: 95%, over queries; calibration: expected error of P(correct); "
-        f"J: one verdict by each verifier used; {_JOULES}",
+        "J: one verdict by each verifier used",
     )
     table.add_column("method")
     for column in ("accuracy", "interval", "calibration", "fit", "J"):

@@ -1,7 +1,8 @@
 """Weaver: many weak verifiers' scores in, one answer per query with P(correct) out."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,14 +11,18 @@ from numpy.typing import NDArray
 from archon.errors import UsageError
 from weaver import methods
 from weaver.binarise import Binarize, thresholds, vote
+from weaver.budget import Ladder, ladder, reasons
 from weaver.calibrate import FEWEST, Calibrator, Kind, threshold_for_risk
-from weaver.dependence import dependence, to_drop
+from weaver.dependence import Dependence, dependence, speak_of_one_thing
 from weaver.doubts import doubts
-from weaver.methods.base import FORMAT, Method
+from weaver.methods.base import Method
+from weaver.methods.em import EM
 from weaver.metrics import calibration_error
 from weaver.normalise import Extent
-from weaver.report import VerifierReport, list_of, number, optional, report_of, texts
+from weaver.record import checked, record_of, restore
+from weaver.report import VerifierReport, reports_on
 from weaver.scores import Floats, Labels, Mask, Scores
+from weaver.subsets import SubsetFits, left_out
 from weaver.votes import Votes
 
 FOLDS = 5
@@ -52,21 +57,27 @@ class Weaver:
     Attributes:
         method_: the fitted method.
         verifiers_: names, in the order of training.
-        report_: per verifier, in that order.
+        used_: names of those that were not left out: the only ones that predictions need.
+        report_: per verifier, in the order of training.
+        energy_: energy basis of the joules in it, as `Scores.energy`.
         doubts_: sentences on what the votes leave open.
         calibrator_: of the selected candidates' probability.
         calibration_error_: expected calibration error of the selected candidates that are labelled,
             by models that did not see their labels; None with fewer than 20 of them.
         selected_probability_: [queries] of training, from which `threshold` is read.
+        ladder_: what the budget was spent by; None without a budget, and where read from a record.
     """
 
     method_: Method
     verifiers_: tuple[str, ...]
+    used_: tuple[str, ...]
     report_: tuple[VerifierReport, ...]
+    energy_: str | None
     doubts_: tuple[str, ...]
     calibrator_: Calibrator
     calibration_error_: float | None
     selected_probability_: Floats
+    ladder_: Ladder | None
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class Weaver:
         drop: Literal["auto", "none"] = "auto",
         calibrate: Literal["auto"] | Kind = "auto",
         seed: int = 0,
+        budget_j: float | None = None,
     ) -> None:
         """Choose how to combine.
 
@@ -90,6 +102,9 @@ class Weaver:
             calibrate: how the selected candidates' probability is calibrated where there are
                 labels; see `weaver.calibrate`.
             seed: for methods that draw random numbers.
+            budget_j: joules per query that verifiers may cost; the most accurate choice within is
+                used (see `weaver.budget`), with rates learned beside the others where the method
+                can. None uses all.
         """
         self.method = method
         self.class_balance = class_balance
@@ -97,10 +112,11 @@ class Weaver:
         self.drop = drop
         self.calibrate = calibrate
         self.seed = seed
+        self.budget_j = budget_j
 
     def get_params(self) -> dict[str, Any]:
         """Return the parameters as given."""
-        names = ("method", "class_balance", "binarize", "drop", "calibrate", "seed")
+        names = ("method", "class_balance", "binarize", "drop", "calibrate", "seed", "budget_j")
         return {name: getattr(self, name) for name in names}
 
     def fit(self, scores: Any, answers: Any = None, labels: Any = None) -> Self:
@@ -111,24 +127,27 @@ class Weaver:
         """
         given = _scores(scores, answers, labels).training()
         self._check_params()
-        rows = given.scores[given.present]
-        cuts = thresholds(rows, Extent.of(rows), "auto", None, None)
-        votes = Votes.pack(vote(rows, cuts))
-        found = dependence(votes)
+        votes, found = _dependence(given)
         known = given.labels is not None and bool((given.labels[given.present] >= 0).any())
-        dropped: dict[int, str] = {}
-        if self.drop == "auto" and self._method().assumes_independence:
-            dropped = to_drop(found, given.cost_j, given.verifiers)
-        if len(dropped) == len(given.verifiers):
-            dropped.pop(0)
+        # where label models believe no verifier, all of them decide ties
+        heard = known or speak_of_one_thing(votes)
+        alike = found if heard else replace(found, repeats=())
+        repeats = alike if self._drops() else None
+        self.ladder_ = None
+        if self.budget_j is None:
+            dropped = left_out(range(len(given.verifiers)), given, repeats)
+        else:
+            self.ladder_ = self._ladder(given, repeats)
+            dropped = reasons(given, self.ladder_.within(self.budget_j), self.budget_j, repeats)
         self.verifiers_ = given.verifiers
-        self._kept = tuple(i for i in range(len(given.verifiers)) if i not in dropped)
-        self.method_ = self._fit_method(given, given.labels)
+        self.used_ = tuple(n for i, n in enumerate(given.verifiers) if i not in dropped)
+        self.method_ = self._fit_method(given, given.labels, repeats)
         self.doubts_ = tuple(doubts(votes, found, given.verifiers, known))
-        self.report_ = self._report(given, dropped)
+        self.report_ = reports_on(self.method_, given, dropped)
+        self.energy_ = given.energy
         self.calibrator_, self.calibration_error_ = Calibrator(), None
         if known:
-            self._calibrate(given)
+            self._calibrate(given, repeats)
         self.selected_probability_ = self.decide(given).probability
         return self
 
@@ -161,20 +180,38 @@ class Weaver:
         """Return the P(correct) below which to abstain; see `threshold_for_risk`."""
         return threshold_for_risk(self.selected_probability_, risk)
 
+    def ladder(self, scores: Any, answers: Any = None, labels: Any = None) -> Ladder:
+        """Return what accuracy each number of joules per query would buy; fits nothing for good.
+
+        Raises:
+            UsageError: As `fit`, and where joules are missing.
+        """
+        given = _scores(scores, answers, labels).training()
+        self._check_params()
+        _, found = _dependence(given)
+        return self._ladder(given, found if self._drops() else None)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything fitted but `ladder_` as plain data, such as JSON and YAML hold."""
+        self._require_fitted()
+        return record_of(self)
+
+    @classmethod
+    def from_record(cls, record: Any) -> "Weaver":
+        """Return the fitted weaver whose `to_record` this is; it may come from anyone.
+
+        Raises:
+            UsageError: It is not such a record.
+        """
+        found = checked(record, set(cls().get_params()))
+        weaver = cls(**found["params"])
+        weaver._check_params()
+        restore(weaver, weaver._method(), found)
+        return weaver
+
     def to_json(self) -> str:
-        """Return everything fitted as JSON."""
-        record = {
-            "weaver": FORMAT,
-            "params": self.get_params(),
-            "verifiers": list(self.verifiers_),
-            "report": [asdict(report) for report in self.report_],
-            "doubts": list(self.doubts_),
-            "calibrator": asdict(self.calibrator_),
-            "calibration_error": self.calibration_error_,
-            "selected_probability": self.selected_probability_.tolist(),
-            "model": json.loads(self.method_.to_json()),
-        }
-        return json.dumps(record, allow_nan=False)
+        """Return `to_record` as JSON."""
+        return json.dumps(self.to_record(), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Weaver":
@@ -185,36 +222,9 @@ class Weaver:
         """
         try:
             record = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"model: not JSON ({error})") from error
-        keys = {"weaver", "params", "verifiers", "report", "doubts", "calibrator"}
-        keys |= {"calibration_error", "selected_probability", "model"}
-        if not isinstance(record, dict) or set(record) != keys or record["weaver"] != FORMAT:
-            raise UsageError(f"model: not a fitted weaver of format {FORMAT}")
-        params = record["params"]
-        if not isinstance(params, dict) or set(params) != set(cls().get_params()):
-            raise UsageError("model: params are not those of a weaver")
-        weaver = cls(**params)
-        weaver._check_params()
-        weaver.method_ = methods.from_record(record["model"])
-        weaver.verifiers_ = texts(record["verifiers"], "verifiers")
-        weaver.doubts_ = texts(record["doubts"], "doubts")
-        weaver.report_ = tuple(report_of(entry) for entry in list_of(record["report"], "report"))
-        weaver._kept = tuple(
-            index for index, entry in enumerate(weaver.report_) if entry.dropped is None
-        )
-        if tuple(entry.name for entry in weaver.report_) != weaver.verifiers_ or len(
-            weaver._kept
-        ) != len(weaver.method_.centre_):
-            raise UsageError("model: verifiers, report and method do not agree")
-        weaver.calibrator_ = Calibrator.from_record(record["calibrator"])
-        weaver.calibration_error_ = optional(record["calibration_error"], "calibration_error")
-        chances = [
-            number(value, "selected_probability")
-            for value in list_of(record["selected_probability"], "selected_probability")
-        ]
-        weaver.selected_probability_ = np.array(chances, dtype=np.float64)
-        return weaver
+        return cls.from_record(record)
 
     def _method(self) -> Method:
         kind = methods.class_of(self.method)
@@ -222,10 +232,21 @@ class Weaver:
         offered = {name: getattr(self, name) for name in ("class_balance", "binarize", "seed")}
         return kind(**{name: value for name, value in offered.items() if name in takes})
 
-    def _fit_method(self, given: Scores, labels: Labels | None) -> Method:
-        return self._method().fit(given.scores[:, :, self._kept], given.answers, labels)
+    def _drops(self) -> bool:
+        return self.drop == "auto" and self._method().assumes_independence
 
-    def _calibrate(self, given: Scores) -> None:
+    def _ladder(self, given: Scores, repeats: Dependence | None) -> Ladder:
+        return ladder(given, self._method(), found=repeats, budget_j=self.budget_j)
+
+    def _fit_method(
+        self, given: Scores, labels: Labels | None, repeats: Dependence | None
+    ) -> Method:
+        kept = tuple(map(given.verifiers.index, self.used_))
+        if self.budget_j is None:
+            return self._method().fit(given.scores[:, :, kept], given.answers, labels)
+        return SubsetFits(given, self._method(), labels, repeats).of(kept)
+
+    def _calibrate(self, given: Scores, repeats: Dependence | None) -> None:
         """Calibrate on labelled selections, each by a model that did not see its query's labels."""
         assert given.labels is not None
         queries = np.flatnonzero((given.labels >= 0).any(axis=1))
@@ -236,8 +257,8 @@ class Weaver:
             labels[held] = -1
             if not (labels >= 0).any() and self.method_.needs_labels:
                 continue
-            method = self._fit_method(given, labels)
-            part = given.scores[held][:, :, self._kept]
+            method = self._fit_method(given, labels, repeats)
+            part = given.only(self.used_).scores[held]
             answers = None if given.answers is None else given.answers[held]
             selected = method.select(part, answers)
             truth = given.labels[held, selected]
@@ -251,41 +272,21 @@ class Weaver:
         if len(truth) >= FEWEST:
             self.calibration_error_ = calibration_error(self.calibrator_.apply(chance), truth)
 
-    def _report(self, given: Scores, dropped: dict[int, str]) -> tuple[VerifierReport, ...]:
-        columns = {name: getattr(self.method_, name, None) for name in ("tpr_", "tnr_", "weights_")}
-
-        def value(name: str, index: int) -> float | None:
-            column = columns[name]
-            if index in dropped:
-                return 0.0 if name == "weights_" and column is not None else None
-            return None if column is None else float(column[self._kept.index(index)])
-
-        return tuple(
-            VerifierReport(
-                name,
-                value("tpr_", index),
-                value("tnr_", index),
-                value("weights_", index),
-                None
-                if given.cost_j is None or np.isnan(given.cost_j[index])
-                else float(given.cost_j[index]),
-                dropped.get(index),
-            )
-            for index, name in enumerate(given.verifiers)
-        )
-
     def _inputs(self, scores: Any, answers: Any) -> tuple[Floats, Any]:
-        if not hasattr(self, "method_"):
-            raise UsageError("weaver: not fitted; call fit first")
+        self._require_fitted()
         if isinstance(scores, Scores):
-            scores, answers = scores.only(self.verifiers_).scores, scores.answers
+            return scores.only(self.used_).scores, scores.answers
         found = np.asarray(scores)
         if found.ndim != 3 or found.shape[2] != len(self.verifiers_):
             raise UsageError(
                 f"scores: shape {found.shape}; fitted with {len(self.verifiers_)} verifiers, need "
                 "[queries, samples, verifiers]"
             )
-        return found[:, :, self._kept], answers
+        return found[:, :, [self.verifiers_.index(name) for name in self.used_]], answers
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "method_"):
+            raise UsageError("weaver: not fitted; call fit first")
 
     def _check_params(self) -> None:
         methods.class_of(self.method)
@@ -297,6 +298,19 @@ class Weaver:
             )
         if type(self.seed) is not int or self.seed < 0:
             raise UsageError(f"seed {self.seed!r}: need a whole number, 0 or more")
+        # also where this method takes neither
+        EM(class_balance=self.class_balance, binarize=self.binarize)._check_params()
+        budget = self.budget_j
+        number = isinstance(budget, (int, float)) and not isinstance(budget, bool)
+        if budget is not None and not (number and 0 <= budget < math.inf):
+            raise UsageError(f"budget_j {budget!r}: need joules per query, 0 or more, or None")
+
+
+def _dependence(given: Scores) -> tuple[Votes, Dependence]:
+    rows = given.scores[given.present]
+    votes = Votes.pack(vote(rows, thresholds(rows, Extent.of(rows), "auto", None, None)))
+    labels = None if given.labels is None else given.labels[given.present]
+    return votes, dependence(votes, labels)
 
 
 def _scores(scores: Any, answers: Any, labels: Any) -> Scores:

@@ -20,12 +20,13 @@ from archon.engines.zoo import Device, Zoo, ZooEntry, load_zoo
 from archon.errors import UsageError
 from archon.hardware import device, fingerprint
 from archon.ledger import Ledger
+from archon.options import add_unsafe_code
 from archon.profile import Profile, save_profile, to_json
 from archon.profiling.harness import Plan, Step, profile_models
+from archon.progress import Progress, duration
 from archon.report.profile_page import write_profile_page
 from archon.report.profile_table import profile_tables, write_profile_csv
 from archon.search.config import load_task_config
-from archon.search.progress import Progress, duration
 from archon.tasks import load_task
 
 _EXAMPLES = """examples:
@@ -72,6 +73,7 @@ def add_profile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("-o", "--output", type=Path, help="folder to write (outputs/profiles/<time>)")
     add("--json", action="store_true", help="print profile.json instead of tables")
     add("--quiet", action="store_true", help="no progress on stderr")
+    add_unsafe_code(parser)
     parser.set_defaults(act=run_profile)
 
 
@@ -194,7 +196,7 @@ def _plan(args: argparse.Namespace, concurrencies: tuple[int, ...]) -> Plan:
         if not 0 < getattr(args, name) < float("inf"):
             raise UsageError(f"--{name}: a positive number")
     config = load_task_config(args.task)
-    task = load_task(config)
+    task = load_task(config, unsafe_code=args.unsafe_code)
     queries = task.splits["select"][: args.queries]
     if not queries:
         raise UsageError(f"--task {args.task}: sizes.select is 0, so there is nothing to ask")

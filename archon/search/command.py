@@ -10,8 +10,9 @@ from types import FrameType
 from rich.console import Console
 
 from archon.errors import ArchonError
+from archon.options import add_unsafe_code
+from archon.progress import Progress
 from archon.search.config import load_config, packaged
-from archon.search.progress import Progress
 from archon.search.run import run_study
 
 _EPILOG = """examples:
@@ -38,12 +39,13 @@ def search_command(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="settings to change")
     parser.add_argument("--json", action="store_true", help="print summary.json instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_unsafe_code(parser)
     args = parser.parse_intermixed_args(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
     progress = Progress(quiet=args.quiet)
     try:
         config = load_config([item for item in (args.conf, *args.overrides) if item is not None])
-        outcome = run_study(config, progress)
+        outcome = run_study(config, progress, unsafe_code=args.unsafe_code)
     except ArchonError as error:
         progress.close()
         print(f"archon search: {error}", file=sys.stderr)

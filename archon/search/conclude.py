@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scipy import stats
 from archon.energy import PriceList
 from archon.metrics import resampling
 from archon.pipeline.pricing import Pricer
+from archon.progress import Progress, duration
 from archon.report.html import write_report
 from archon.search import results
 from archon.search.calibrate import measure_idle
@@ -24,7 +26,6 @@ from archon.search.confirm import Confirmation, digest
 from archon.search.evaluate import Evaluator
 from archon.search.generate import Generator, Tally
 from archon.search.loop import Search, Tried
-from archon.search.progress import Progress, duration
 from archon.search.quality import IDLE_TOLERANCE, quality
 from archon.search.storage import Totals
 from archon.search.verdict import Contender, judge
@@ -69,7 +70,7 @@ class Conclusion:
             self.task.splits["test"],
             self.generator,
             self.pricer,
-            self.evaluator.bind,
+            partial(self.evaluator.bind, live=True),
         )
         self._confirm(confirmation, frozen)
         idle_again = measure_idle(self.generator.recorder, config.calibration.idle_seconds)
@@ -118,10 +119,11 @@ class Conclusion:
             },
             drift=self._drift(),
         )
-        data = results.manifest(config, prices, self.price_key)
+        identities = {name: self.generator.pool.identity(name) for name in config.models}
+        data = results.manifest(config, prices, self.price_key, identities)
         best = next(c for c in confirmed if c.spec.name == verdict.exported)
         exported = results.exported_spec(
-            best.spec,
+            best,
             {
                 **{
                     name: value

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from archon.energy import PriceList
@@ -17,7 +18,7 @@ from archon.search.config import StudyConfig
 from archon.search.evaluate import Evaluation, Evaluator
 from archon.search.run import ledger_place, zoo_pool
 from archon.spec import ZooModel, load_spec
-from archon.tasks import SplitName, load_task
+from archon.tasks import SplitName, load_task, sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,16 @@ class StoredStudy:
 
 
 @contextmanager
-def stored_study(folder: Path, *, pool: ModelPool | None = None) -> Iterator[StoredStudy]:
+def stored_study(
+    folder: Path, *, pool: ModelPool | None = None, unsafe_code: bool = False
+) -> Iterator[StoredStudy]:
     """Open the study of a results folder.
 
     The folder's ``manifest.json`` says which task, ledger and frozen price list it used.
 
     Args:
         pool: Models to use in place of the zoo's; only their identities are asked for.
+        unsafe_code: Whether programs that models write may run without a sandbox.
 
     Raises:
         UsageError: No manifest in the folder, or no ledger where it says.
@@ -57,7 +61,7 @@ def stored_study(folder: Path, *, pool: ModelPool | None = None) -> Iterator[Sto
         raise UsageError(
             f"{folder}: replaying needs the manifest.json of a results folder ({error})"
         ) from error
-    task = load_task(config.task)
+    task = load_task(config.task, unsafe_code=unsafe_code)
     models = pool or zoo_pool(config)
     place = ledger_place(config)
     if "://" not in place and not Path(place).is_file():
@@ -74,23 +78,29 @@ def stored_study(folder: Path, *, pool: ModelPool | None = None) -> Iterator[Sto
                 for name, identity in identities.items()
             },
             _refuse,
+            models.context_limits(),
+            partial(sandbox.passes, unsafe=unsafe_code),
         )
         yield StoredStudy(config, evaluator, identities, models.prefix_blocks())
 
 
-def replay(path: Path, split: SplitName, *, pool: ModelPool | None = None) -> Evaluation:
+def replay(
+    path: Path, split: SplitName, *, pool: ModelPool | None = None, unsafe_code: bool = False
+) -> Evaluation:
     """Evaluate a spec from a results folder: score and joules come out as the search saw them.
 
     Args:
         path: ``best.yaml`` in its results folder.
         pool: See `stored_study`.
+        unsafe_code: Likewise.
 
     Raises:
         UsageError: See `stored_study`.
         ArchonError: The ledger lacks calls.
     """
     spec = load_spec(path)
-    with stored_study(path.resolve().parent, pool=pool) as study:
+    folder = path.resolve().parent
+    with stored_study(folder, pool=pool, unsafe_code=unsafe_code) as study:
         evaluator = study.evaluator
         return evaluator.evaluate(spec, evaluator.task.splits[split])
 

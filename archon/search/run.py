@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from archon.metrics import Load
 from archon.pipeline import CallStore
 from archon.pipeline.pricing import Pricer
 from archon.profile import load_profile
+from archon.progress import Progress, duration
 from archon.report.tables import final_table
 from archon.search import results
 from archon.search.calibrate import calibrate, load_prices, price_key, profiled_prices
@@ -30,11 +32,10 @@ from archon.search.evaluate import Evaluator
 from archon.search.generate import Generator, Tally
 from archon.search.loop import Search
 from archon.search.objective import Objective, directions
-from archon.search.progress import Progress, duration
 from archon.search.space import Space
 from archon.search.storage import Totals, open_study, require_same_energy
 from archon.spec import ZooModel
-from archon.tasks import Task, load_task
+from archon.tasks import Task, load_task, sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,14 @@ def run_study(
     *,
     pool: ModelPool | None = None,
     meter: Meter | None = None,
+    unsafe_code: bool = False,
 ) -> Outcome:
     """Run or continue a study.
 
     Args:
         pool: Models to use in place of the zoo's (tests and experiments).
         meter: Meter to use in place of the machine's; closed at the end.
+        unsafe_code: Whether programs that models write may run without a sandbox.
 
     Raises:
         UsageError: The configuration does not hold together, or a place cannot be written.
@@ -79,7 +82,7 @@ def run_study(
         StoppedError: Ctrl-C.
     """
     with ExitStack() as stack:
-        return _Run(config, progress, pool, meter, stack).run()
+        return _Run(config, progress, pool, meter, unsafe_code, stack).run()
 
 
 class _Run:
@@ -89,18 +92,25 @@ class _Run:
         progress: Progress,
         pool: ModelPool | None,
         meter: Meter | None,
+        unsafe_code: bool,
         stack: ExitStack,
     ) -> None:
         self.config = config
+        self.unsafe_code = unsafe_code
         self.progress = progress
         self.root = Path(config.study.dir)
         self.folder = self.root / config.study.name
         self.space = Space(config.space, config.models, config.axes)
         self._check_floor()
-        self.task: Task = load_task(config.task)
+        self.task: Task = load_task(config.task, unsafe_code=unsafe_code)
         for split in ("select", "test"):
             if not self.task.splits[split]:
                 raise UsageError(f"task.sizes.{split}: the study needs queries in this split")
+        if self.space.needs_fit and not self.task.splits["fit"]:
+            raise UsageError(
+                f"task.sizes.fit: the space {self.space.name} holds pipelines that are fitted on "
+                "this split (weavers); give it queries, or leave them out by axes"
+            )
         _make_folder(self.folder)
         self.ledger = stack.enter_context(Ledger(ledger_place(config)))
         self.facts = fingerprint()
@@ -146,6 +156,8 @@ class _Run:
                 for name, identity in self.identities.items()
             },
             lambda model, jobs: self._phase(stored, model, jobs),
+            self.pool.context_limits(),
+            partial(sandbox.passes, unsafe=self.unsafe_code),
         )
         totals = Totals(study)
         search_tally = Tally()

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from archon.errors import ArchonError, UsageError
-from archon.search.progress import Progress
+from archon.progress import Progress
 from experiments.price_accuracy.measure import Found, Plan, measure
 from experiments.price_accuracy.plot import scatter
 from experiments.price_accuracy.summary import Summary, summarise_run

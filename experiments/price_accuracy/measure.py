@@ -26,10 +26,10 @@ from archon.errors import UsageError
 from archon.hardware import fingerprint
 from archon.ledger import Ledger
 from archon.pipeline.pricing import Pricer
+from archon.progress import Progress, duration
 from archon.search.calibrate import DESIGNS, measure_idle, measure_loads, open_store
 from archon.search.config import StudyConfig, load_config
 from archon.search.generate import Generator
-from archon.search.progress import Progress, duration
 from archon.search.run import zoo_pool
 from archon.tasks import load_task
 from experiments.price_accuracy.errors import per_token_price

@@ -32,9 +32,9 @@ from archon.engines.scripted import ScriptedEngine
 from archon.hardware import fingerprint
 from archon.ledger import Ledger
 from archon.messages import Message
+from archon.progress import Progress
 from archon.search.calibrate import price_key
 from archon.search.config import StudyConfig
-from archon.search.progress import Progress
 from archon.search.run import Outcome, run_study
 
 PREFILL_J, DECODE_J, CALL_J = 0.001, 0.01, 0.02

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weaver.dependence import dependence, to_drop
+from weaver.dependence import dependence, explained_share, speak_of_one_thing, to_drop
 from weaver.doubts import doubts
 from weaver.synthetic import two_coin
 from weaver.votes import Votes
@@ -28,6 +28,54 @@ def test_copies_are_found_and_nothing_else(seed, missing):
 def test_good_verifiers_agree_without_repeating(seed):
     good, _ = votes_of(seed, tpr=(0.9, 0.97), tnr=(0.9, 0.97))
     assert dependence(good).repeats == ()
+
+
+def know(matrix, truth):
+    labels = np.where(np.arange(len(truth)) % 4 == 0, truth, -1)
+    return dependence(Votes.pack(matrix), labels.astype(np.int8))
+
+
+def test_labels_show_that_agreement_is_competence_and_copies_are_copies():
+    rng = np.random.default_rng(0)
+    truth = rng.random(2000) < 0.4
+    good = np.where(rng.random((3, 2000)) < 0.92, truth, ~truth)
+    junk = rng.random((5, 2000)) < 0.5
+    matrix = np.stack([good[0], good[1], good[2], good[2], *junk], axis=1).astype(float)
+    found = know(matrix, truth)
+    assert found.correlation[0, 1] > 0.6
+    assert found.repeats == ((2, 3),)
+    assert found.explained[0, 1] == pytest.approx(found.correlation[0, 1], abs=0.05)
+
+
+def test_too_few_labels_do_not_say_what_correctness_explains():
+    votes, _ = votes_of(0)
+    labels = np.full(votes.rows, -1, dtype=np.int8)
+    labels[:40] = 1
+    np.testing.assert_array_equal(dependence(votes, labels).explained, dependence(votes).explained)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("changes", [{}, {"copies": 0.9}, {"missing": 0.3}, {"difficulty": 1.0}])
+def test_what_votes_share_is_one_thing(seed, changes):
+    votes, _ = votes_of(seed, **changes)
+    assert explained_share(votes, dependence(votes)) > 0.9
+    assert speak_of_one_thing(votes)
+
+
+def camps():
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 2, (2, 2000, 1))
+
+    def follow(lead):
+        return np.where(rng.random((2000, 4)) < 0.75, lead, 1 - lead)
+
+    return Votes.pack(np.column_stack([follow(one), follow(other)]).astype(float))
+
+
+def test_camps_do_not_speak_of_one_thing():
+    votes = camps()
+    assert explained_share(votes, dependence(votes)) < 0.5
+    assert not speak_of_one_thing(votes)
 
 
 def test_of_a_pair_one_stays():
@@ -75,20 +123,13 @@ def test_doubts_about_verifiers_that_stand_alone_or_against():
     votes, names = votes_of(0)
     against = votes.matrix.copy()
     against[:, 3] = 1 - against[:, 3]
-    against[:, 5] = np.random.default_rng(1).integers(0, 2, len(against))
+    against[:, 5:7] = np.random.default_rng(1).integers(0, 2, (len(against), 2))
     text = said(Votes.pack(against), names)
     assert "v03 votes against the others" in text
-    assert "v05 agrees with no other verifier" in text
+    assert "v05, v06 agree with no other verifier" in text
 
 
 def test_doubts_about_camps_and_about_nothing():
-    rng = np.random.default_rng(0)
-    one, other = rng.integers(0, 2, (2, 2000, 1))
-
-    def follow(lead):
-        return np.where(rng.random((2000, 4)) < 0.75, lead, 1 - lead)
-
-    camps = np.column_stack([follow(one), follow(other)]).astype(float)
-    assert "camps" in said(Votes.pack(camps), tuple("abcdefgh"))
-    noise = rng.integers(0, 2, (500, 5)).astype(float)
+    assert "camps" in said(camps(), tuple("abcdefgh"))
+    noise = np.random.default_rng(0).integers(0, 2, (500, 5)).astype(float)
     assert said(Votes.pack(noise), tuple("abcde")).endswith("their votes teach nothing")

@@ -131,7 +131,7 @@ def test_labels_turn_an_inverted_model_around():
     votes = Votes.pack(1 - scores.scores.reshape(-1, 5))
     labels = np.where(np.arange(400) < 40, truth.correct.ravel(), -1).astype(np.int8)
     free = from_moments(votes, None)
-    found = with_labels(free, votes, labels, np.arange(400) // 10, None)
+    found, _ = with_labels((free, free.swapped()), votes, labels, np.arange(400) // 10, None)
     assert (free.informedness > 0).all()
     assert (found.informedness < 0).all()
 

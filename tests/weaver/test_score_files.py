@@ -16,11 +16,12 @@ FULL = Scores(
     labels=[[1, -1], [0, -1]],
     correct=[[1, 0], [0, -1]],
     cost_j=[0.25, np.nan],
+    energy="gpu + cpu+dram estimated",
 )
 
 
 def assert_same(one, other):
-    assert one.verifiers == other.verifiers
+    assert (one.verifiers, one.energy) == (other.verifiers, other.energy)
     for name in ("scores", "answers", "labels", "correct", "cost_j"):
         first, second = getattr(one, name), getattr(other, name)
         assert (first is None) == (second is None)
@@ -60,6 +61,9 @@ def arrays(**changes):
         (arrays(verifiers=np.array(["a", "b"])), "2 names for 1"),
         (arrays(verifiers=np.array([1])), "list of names"),
         (arrays(labels=np.array([[1, 5]])), "value 5"),
+        (arrays(energy=np.array(["cpu"])), "energy: .* need one line"),
+        (arrays(energy=np.array(1.5)), "energy: 1.5; need one line"),
+        (arrays(energy=np.array("")), "energy: ''; need one line"),
         (arrays(truth=np.ones(1)), "unknown array 'truth'"),
         ({"verifiers": np.array(["a"])}, "no array 'scores'"),
     ],
@@ -99,6 +103,27 @@ def test_parquet_that_lies(tmp_path, columns, says):
     parquet.write_table(pa.table(columns), path)
     with pytest.raises(UsageError, match=says):
         load_scores(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"), [(b"\xe9", "is not UTF-8 text"), (b"cpu\ngpu", "need one line")]
+)
+def test_a_basis_that_is_no_line_of_text(tmp_path, written, says):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "scores.parquet"
+    table = pa.table({"query": [0], "sample": [0], "a": [1.0]})
+    parquet.write_table(table.replace_schema_metadata({"energy": written}), path)
+    with pytest.raises(UsageError, match=says):
+        load_scores(path)
+
+
+def test_a_basis_in_an_npz_file_has_no_axes(tmp_path):
+    save_scores(FULL, tmp_path / "scores.npz")
+    with np.load(tmp_path / "scores.npz", allow_pickle=False) as file:
+        assert file["energy"].shape == ()
+        assert str(file["energy"]) == FULL.energy
 
 
 def test_other_files_are_named(tmp_path):

@@ -17,7 +17,9 @@ def test_holds_what_it_was_given():
         labels=[[1, -1]],
         correct=[[1, 0]],
         cost_j=[2.0, np.nan],
+        energy="cpu estimated",
     )
+    assert scores.energy == "cpu estimated"
     assert scores.scores.shape == (1, 2, 2)
     assert scores.labels.dtype == scores.correct.dtype == np.int8
     assert scores.answers.tolist() == [["x", "y"]]
@@ -46,6 +48,10 @@ def test_holds_what_it_was_given():
         ("cost_j", [1.0], "cost_j: shape"),
         ("cost_j", [-1.0, 1.0], "negative"),
         ("cost_j", ["a", "b"], "need numbers"),
+        ("energy", "", "one line of text"),
+        ("energy", " ", "one line of text"),
+        ("energy", "cpu\ngpu", "one line of text"),
+        ("energy", 3, "energy: 3; need"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(field, value, says):
@@ -72,9 +78,10 @@ def test_training_data_have_no_truth():
 
 
 def test_verifiers_are_taken_by_name():
-    scores = Scores(VOTES, ("a", "b"), cost_j=[1.0, 2.0]).only(("b",))
+    scores = Scores(VOTES, ("a", "b"), cost_j=[1.0, 2.0], energy="gpu").only(("b",))
     assert scores.verifiers == ("b",)
     assert scores.scores[0, :, 0].tolist() == [0.0, 1.0]
     assert scores.cost_j.tolist() == [2.0]
+    assert scores.energy == "gpu"
     with pytest.raises(UsageError, match="unknown verifier 'c'"):
         scores.only(("c",))

@@ -1,12 +1,16 @@
 """`Weaver`: scores in, decisions, report and doubts out."""
 
+import datetime
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
 from archon.errors import UsageError
-from weaver import Scores, Weaver
+from weaver import Scores, Weaver, methods
 from weaver.metrics import selection_accuracy
 from weaver.synthetic import two_coin
 
@@ -64,7 +68,8 @@ def test_the_report_names_rates_weights_and_joules():
     gone = [entry for entry in weaver.report_ if entry.dropped]
     assert all(entry.weight == 0 and entry.tpr is None for entry in gone)
     assert all("repeats" in entry.dropped for entry in gone)
-    assert len(weaver.doubts_) == 4
+    said = " ".join(weaver.doubts_)
+    assert all(f"v0{index} and v0{index + 1} " in said for index in (0, 2, 4, 6))
 
 
 def test_copies_are_kept_on_request_and_by_methods_that_may_have_them():
@@ -77,6 +82,38 @@ def test_all_verifiers_constant_leaves_one():
     weaver = Weaver().fit(np.ones((3, 2, 4)))
     assert sum(entry.dropped is None for entry in weaver.report_) == 1
     assert np.isfinite(weaver.decide(np.ones((3, 2, 4))).probability).all()
+
+
+def test_predictions_need_only_the_verifiers_in_use():
+    scores = draw(copies=0.9, verifiers=8)
+    weaver = Weaver().fit(scores)
+    assert len(weaver.used_) == 4
+    few = scores.only(weaver.used_)
+    np.testing.assert_array_equal(weaver.predict_proba(few), weaver.predict_proba(scores))
+
+
+@pytest.mark.parametrize("labelled", [0, 60])
+def test_a_budget_leaves_out_verifiers_and_says_why(labelled):
+    scores = draw(labelled=labelled, answers="each")
+    whole = Weaver("em").fit(scores)
+    weaver = Weaver("em", budget_j=20.0).fit(scores)
+    assert whole.ladder_ is None
+    assert weaver.used_ == weaver.ladder_.within(20.0).verifiers
+    assert 0 < 8 * sum(entry.cost_j for entry in weaver.report_ if not entry.dropped) <= 20.0
+    assert weaver.report_[0].dropped is None
+    gone = {entry.name: entry for entry in weaver.report_ if entry.dropped}
+    assert set(gone) == set(scores.verifiers) - set(weaver.used_)
+    assert gone["v05"].dropped == "over the budget"
+    assert gone["v05"].weight == 0
+    rates = {entry.name: entry.tpr for entry in whole.report_}
+    assert all(entry.tpr == rates[entry.name] for entry in weaver.report_ if not entry.dropped)
+
+
+def test_the_ladder_can_be_asked_for_before_a_budget_is_set():
+    scores = draw()
+    found = Weaver("em").ladder(scores)
+    assert found == Weaver("em", budget_j=1e6).fit(scores).ladder_
+    assert found.everything.verifiers == scores.verifiers
 
 
 def test_verifiers_may_come_in_another_order():
@@ -119,18 +156,35 @@ def test_abstaining_keeps_the_risk():
 
 
 @pytest.mark.parametrize("labelled", [0, 60])
-@pytest.mark.parametrize("method", ["em", "continuous", "mean"])
-def test_json_round_trip(method, labelled):
-    scores = draw(labelled=labelled, copies=0.9, answers="each")
-    weaver = Weaver(method, seed=3).fit(scores)
+@pytest.mark.parametrize(
+    ("method", "budget_j"), [("em", None), ("continuous", None), ("mean", None), ("mean", 40.0)]
+)
+def test_json_round_trip(method, labelled, budget_j):
+    scores = replace(draw(labelled=labelled, copies=0.9, answers="each"), energy="cpu estimated")
+    weaver = Weaver(method, seed=3, budget_j=budget_j).fit(scores)
     again = Weaver.from_json(weaver.to_json())
     assert again.to_json() == weaver.to_json()
+    assert again.get_params() == weaver.get_params()
     assert again.report_ == weaver.report_
+    assert again.used_ == weaver.used_
+    assert again.energy_ == "cpu estimated"
     for risk in (None, 0.2):
         one, other = (w.decide(scores, risk=risk) for w in (weaver, again))
         np.testing.assert_array_equal(one.selected, other.selected)
         np.testing.assert_array_equal(one.probability, other.probability)
         np.testing.assert_array_equal(one.abstain, other.abstain)
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in methods.BUILT_IN if kind.name != "snorkel"])
+def test_a_record_is_plain_data_of_every_method(name):
+    scores = draw(labelled=40, answers="each")
+    weaver = Weaver(name).fit(scores)
+    record = weaver.to_record()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert yaml.safe_load(yaml.safe_dump(record)) == record
+    again = Weaver.from_record(record)
+    assert again.to_record() == record
+    np.testing.assert_array_equal(again.predict_proba(scores), weaver.predict_proba(scores))
 
 
 @pytest.mark.parametrize(
@@ -147,11 +201,25 @@ def test_json_round_trip(method, labelled):
         lambda r: r["report"][0].update(name=1),
         lambda r: r["params"].update(method="guess"),
         lambda r: r["params"].update(more=1),
+        lambda r: r["params"].update(method="mean"),
+        lambda r: r["params"].update(class_balance="half"),
+        lambda r: r["params"].update(class_balance=True),
+        lambda r: r["params"].update(class_balance=0.3),
+        lambda r: r["params"].update(binarize=["median"]),
+        lambda r: r["params"].update(binarize=False),
+        lambda r: r["params"].update(budget_j="much"),
+        lambda r: r["params"].update(budget_j=-1.0),
+        lambda r: r["params"].update(budget_j=True),
+        lambda r: r["params"].update(seed=1.0),
+        lambda r: r["params"].update(seed=10**400),
+        lambda r: r.update(energy=1.0),
+        lambda r: r["model"]["fitted"].update(class_balance_=10**400),
         lambda r: r["model"]["fitted"].pop("cuts_"),
         lambda r: r["calibrator"].update(kind="magic"),
         lambda r: r.update(calibration_error=True),
         lambda r: r.update(selected_probability=[None]),
         lambda r: r.update(selected_probability=0.5),
+        lambda r: r.update(selected_probability=[1.5]),
     ],
 )
 def test_json_that_lies(change):
@@ -159,6 +227,36 @@ def test_json_that_lies(change):
     change(record)
     with pytest.raises(UsageError):
         Weaver.from_json(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r.update(calibration_error=math.nan),
+        lambda r: r["model"]["fitted"].update(class_balance_=math.inf),
+        lambda r: r["doubts"].append(datetime.date(2020, 1, 1)),
+        lambda r: r["doubts"].append(r),
+        lambda r: r.update(verifiers={"v00"}),
+    ],
+)
+def test_a_record_may_hold_only_what_json_can(change):
+    record = Weaver("em").fit(draw()).to_record()
+    change(record)
+    with pytest.raises(UsageError, match="not plain data"):
+        Weaver.from_record(record)
+
+
+def test_numbers_that_are_finite_and_give_no_probabilities():
+    record = Weaver().fit(draw(continuous=True)).to_record()
+    record["model"]["fitted"]["variance_"] = [0.0] * 6
+    with pytest.raises(UsageError, match="give no probabilities"):
+        Weaver.from_record(record)
+
+
+@pytest.mark.parametrize("found", [None, 1, [], {}, "weaver"])
+def test_what_is_no_record_at_all(found):
+    with pytest.raises(UsageError, match="not a fitted weaver"):
+        Weaver.from_record(found)
 
 
 def test_what_is_wrong_is_said():
@@ -170,14 +268,20 @@ def test_what_is_wrong_is_said():
         ({"seed": -1}, "seed -1"),
         ({"class_balance": 1.0}, r"class_balance 1\.0"),
         ({"method": "em", "binarize": "no"}, "binarize 'no'"),
+        ({"method": "mean", "binarize": "no"}, "binarize 'no'"),
+        ({"budget_j": -1}, "budget_j -1"),
     ):
         with pytest.raises(UsageError, match=says):
             Weaver(**params).fit(x)
     with pytest.raises(UsageError, match="not fitted"):
         Weaver().select(x)
+    with pytest.raises(UsageError, match="not fitted"):
+        Weaver().to_json()
     with pytest.raises(UsageError, match="fitted with 6 verifiers"):
         Weaver().fit(x).select(x[:, :, :5])
     with pytest.raises(UsageError, match="belong in the Scores"):
         Weaver().fit(draw(), labels=np.ones((100, 8)))
     with pytest.raises(UsageError, match="not JSON"):
         Weaver.from_json("nothing")
+    with pytest.raises(UsageError, match="not JSON"):
+        Weaver.from_json("[" * 100_000)

@@ -57,21 +57,27 @@ class Data:
         return whole if self.real.all() else whole[self.real.ravel()]
 
     @property
-    def distinct(self) -> NDArray[np.intp] | None:
+    def distinct(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """[distinct] rows left when samples of one answer with the same scores count once.
 
         Such samples were judged once: their scores are one observation, however often the answer
-        was given. None when there are no answers.
+        was given. And [rows] which of those each row is. All rows when there are no answers.
         """
         if self.groups is None:
-            return None
+            every = np.arange(int(self.real.sum()))
+            return every, every
         # equal rows have equal projections, and others almost surely do not
         weights = np.random.default_rng(0).standard_normal(self.scores.shape[2])
         mark = np.nan_to_num(self.rows, nan=np.pi) @ weights
         group = self.groups.of[self.real]
         order = np.lexsort((mark, group))
         same = (np.diff(group[order]) == 0) & (np.diff(mark[order]) == 0)
-        return np.sort(order[np.concatenate([[True], ~same])])
+        fresh = np.concatenate([[True], ~same])
+        first = order[fresh]
+        left = np.sort(first)
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.searchsorted(left, first)[np.cumsum(fresh) - 1]
+        return left, place
 
     def spread(self, values: Floats) -> Floats:
         """Return [queries, samples] from values [rows]; 0 for padding."""
@@ -90,6 +96,7 @@ class Training:
         extent: of the scores.
         query: [rows] the query of each row.
         labels: [rows] in {-1, 0, 1}; None where no row is labelled.
+        first: [rows] the first real sample that each row stands for.
     """
 
     data: Data
@@ -97,6 +104,18 @@ class Training:
     extent: Extent
     query: NDArray[np.intp]
     labels: Labels | None
+    first: NDArray[np.intp]
+
+    def of_rows(self, cells: Floats) -> Floats:
+        """Return [rows] from values [queries, samples]."""
+        return np.asarray(cells[self.data.real][self.first])
+
+    def held_out(self, odds: Floats, known: Floats | None) -> Floats:
+        """Return log-odds [rows], with those [labelled rows] of models that saw no such label."""
+        if self.labels is not None and known is not None:
+            odds = odds.copy()
+            odds[self.labels >= 0] = known
+        return odds
 
 
 @dataclass(eq=False)
@@ -108,8 +127,8 @@ class Method(ABC):
     taken to mean "more likely correct", but only on average over the verifiers.
 
     Attributes:
-        answer_prior_, answer_correlation_, answer_intercept_, answer_slope_: how samples with
-            equal answers tell of each other (see `AnswerModel`).
+        answer_prior_, answer_correlation_, answer_intercept_, answer_slope_, answer_trust_: how
+            samples with equal answers tell of each other (see `AnswerModel`).
         centre_, spread_: [verifiers] the scale of each verifier (see `Normaliser`).
     """
 
@@ -117,6 +136,7 @@ class Method(ABC):
     answer_correlation_: float = fitted()
     answer_intercept_: float = fitted()
     answer_slope_: float = fitted()
+    answer_trust_: float = fitted()
     centre_: Floats = fitted("verifiers")
     spread_: Floats = fitted("verifiers")
 
@@ -145,22 +165,24 @@ class Method(ABC):
             row_labels = None
             if self.needs_labels:
                 raise UsageError(f"method {self.name}: needs labels; label some samples 0 or 1")
-        fresh = data.distinct
+        first, place = data.distinct
         rows, query = data.rows, np.nonzero(data.real)[0]
-        if fresh is not None:
-            rows, query = rows[fresh], query[fresh]
-            row_labels = None if row_labels is None else row_labels[fresh]
+        if len(first) < len(rows):
+            rows, query = rows[first], query[first]
+            row_labels = None if row_labels is None else row_labels[first]
         extent = Extent.of(rows)
         scale = Normaliser.fit(rows, extent)
         self.centre_, self.spread_ = scale.centre, scale.spread
-        training = Training(data, rows, extent, query, row_labels)
+        training = Training(data, rows, extent, query, row_labels, first)
         odds = self._fit(training)
         if data.groups is None:
             shared = AnswerModel.without_answers(odds)
         else:
-            shared = AnswerModel.fit(self._log_odds(data), data.groups, data.real)
+            known = None if row_labels is None else known
+            shared = AnswerModel.fit(data.spread(odds[place]), data.groups, data.real, known)
         self.answer_prior_, self.answer_correlation_ = shared.prior, shared.correlation
         self.answer_intercept_, self.answer_slope_ = shared.intercept, shared.slope
+        self.answer_trust_ = shared.trust
         return self
 
     def predict_proba(self, scores: Any, answers: Any = None) -> Floats:
@@ -227,7 +249,7 @@ class Method(ABC):
 
     @abstractmethod
     def _fit(self, training: Training) -> Floats:
-        """Set the fitted attributes; return the log-odds [rows] of the training samples."""
+        """Set the fitted attributes; return log-odds [rows] (see `Training.held_out`)."""
 
     @abstractmethod
     def _log_odds(self, data: Data) -> Floats:
@@ -250,6 +272,7 @@ class Method(ABC):
             self.answer_correlation_,
             self.answer_intercept_,
             self.answer_slope_,
+            self.answer_trust_,
         )
         return shared.log_odds(log_odds, data.groups)
 

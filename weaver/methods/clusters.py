@@ -1,8 +1,9 @@
-"""Rates that depend on how hard a query looks, without labels.
+"""Rates that depend on how hard a query looks.
 
 Queries are ordered by a difficulty that needs no label: how scattered their answers are (where
 answers are given) and how low their scores. They are cut into bins, and each bin gets a two-coin
-model of its own, shrunk to the common one.
+model of its own, shrunk to the common one: by expectation maximisation, or from its labels where
+there are any.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from archon.errors import UsageError
 from weaver.binarise import vote
+from weaver.labelled import shrunk
 from weaver.methods.base import Data, Training, fitted
 from weaver.methods.em import EM, maximise
 from weaver.scores import Floats
@@ -41,21 +43,28 @@ class Clusters(EM):
     bin_tnr_: Floats = fitted("bins", "verifiers")
 
     def _fit(self, training: Training) -> Floats:
-        super()._fit(training)
+        odds = super()._fit(training)
         common = self._model
         matrix = vote(training.rows, self.cuts_)
         difficulty = self._difficulty(training.data)
         self.edges_ = np.unique(np.quantile(difficulty, np.arange(1, self.bins) / self.bins))
         bins = np.searchsorted(self.edges_, difficulty)[training.query]
+        labels = training.labels
         models = []
         for number in range(len(self.edges_) + 1):
             inside = bins == number
             part = Votes.pack(matrix[inside])
-            models.append(maximise(part, common, toward=common, strength=self.shrinkage))
+            if labels is None:
+                model = maximise(part, common, toward=common, strength=self.shrinkage)
+            else:
+                # a bin may have no label of one kind: the common model counts a sample at least
+                strength = max(self.shrinkage, 1.0)
+                model = shrunk(common, strength, part, labels[inside], self.class_balance)
+            models.append(model)
         self.bin_class_balance_ = np.array([model.class_balance for model in models])
         self.bin_tpr_ = np.stack([model.tpr for model in models])
         self.bin_tnr_ = np.stack([model.tnr for model in models])
-        return self._log_odds(training.data)[training.data.real]
+        return odds if labels is not None else training.of_rows(self._log_odds(training.data))
 
     def _log_odds(self, data: Data) -> Floats:
         matrix = vote(data.rows, self.cuts_)

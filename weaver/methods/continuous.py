@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from weaver.binarise import thresholds, vote
-from weaver.common_cause import agree_beyond_chance
+from weaver.dependence import speak_of_one_thing
 from weaver.labelled import best_posterior, folds
 from weaver.methods.base import Data, Method, Training, fitted
 from weaver.methods.em import EM
@@ -79,7 +79,7 @@ class Continuous(Method):
         cuts = thresholds(rows, extent, "auto", self.class_balance, None)
         votes = Votes.pack(vote(rows, cuts))
         hold = self.class_balance is not None or rows.shape[1] < 3
-        if not agree_beyond_chance(votes):
+        if not speak_of_one_thing(votes):
             start = TwoCoin.chance(self.class_balance or 0.5, votes.mean)
         elif extent.two.all():
             start = EM(class_balance=self.class_balance)._rates(votes)
@@ -91,11 +91,12 @@ class Continuous(Method):
         else:
             model = _maximise(cells, expit(start.log_odds(votes)), start.class_balance, hold)
             model = model if hold else model.upright()
+        without = None
         if training.labels is not None:
-            model = _with_labels(model, cells, training, self.class_balance)
+            model, without = _with_labels(model, cells, training, self.class_balance)
         self.class_balance_, self.means_ = model.class_balance, model.means
         self.variance_ = model.variance
-        return model.log_odds(units)
+        return training.held_out(model.log_odds(units), without)
 
     def _log_odds(self, data: Data) -> Floats:
         return data.spread(self._model.log_odds(self._units(data.rows)))
@@ -211,7 +212,9 @@ def _maximise(cells: _Cells, chance: Floats, balance: float, hold: bool) -> _Mod
     return model_at(fixed_point(step, start, limit))
 
 
-def _with_labels(free: _Model, cells: _Cells, training: Training, fixed: float | None) -> _Model:
+def _with_labels(
+    free: _Model, cells: _Cells, training: Training, fixed: float | None
+) -> tuple[_Model, Floats]:
     """Return the model from the label-free one and labels together; see `best_posterior`."""
     labels = training.labels
     assert labels is not None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from weaver.binarise import Binarize, thresholds, vote
-from weaver.common_cause import agree_beyond_chance
+from weaver.dependence import speak_of_one_thing
 from weaver.labelled import with_labels
 from weaver.methods.base import Data, Method, Training, fitted
 from weaver.scores import Floats
@@ -40,17 +40,20 @@ class VoteMethod(Method):
         return self._model.weights
 
     @abstractmethod
-    def _model_of(self, votes: Votes, training: Training) -> TwoCoin:
-        """Return the model of these votes, which are the training rows'."""
+    def _model_of(self, votes: Votes, training: Training) -> tuple[TwoCoin, Floats | None]:
+        """Return the model of these votes, which are the training rows'.
+
+        And the log-odds [labelled rows] by models without the labels of their query, if any.
+        """
 
     def _fit(self, training: Training) -> Floats:
         self.cuts_ = thresholds(
             training.rows, training.extent, self.binarize, self.class_balance, training.labels
         )
         votes = Votes.pack(vote(training.rows, self.cuts_))
-        model = self._model_of(votes, training)
+        model, without = self._model_of(votes, training)
         self.class_balance_, self.tpr_, self.tnr_ = model.class_balance, model.tpr, model.tnr
-        return model.log_odds(votes)
+        return training.held_out(model.log_odds(votes), without)
 
     def _log_odds(self, data: Data) -> Floats:
         votes = Votes.pack(vote(data.rows, self.cuts_))
@@ -68,19 +71,20 @@ class VoteMethod(Method):
 class LabelModel(VoteMethod):
     """Finds the rates of verifiers without labels; uses labels where there are some.
 
-    Votes that do not agree beyond chance teach nothing: all verifiers are then taken to be at
-    chance, unless labels say otherwise.
+    Votes that do not speak of one thing teach nothing (see `speak_of_one_thing`): all verifiers are
+    then taken to be at chance, unless labels say otherwise.
     """
 
     @abstractmethod
     def _rates(self, votes: Votes) -> TwoCoin:
         """Return rates from votes alone, better than chance on average."""
 
-    def _model_of(self, votes: Votes, training: Training) -> TwoCoin:
-        if agree_beyond_chance(votes):
+    def _model_of(self, votes: Votes, training: Training) -> tuple[TwoCoin, Floats | None]:
+        if speak_of_one_thing(votes):
             free = self._rates(votes)
         else:
             free = TwoCoin.chance(self.class_balance or 0.5, votes.mean)
         if training.labels is None:
-            return free
-        return with_labels(free, votes, training.labels, training.query, self.class_balance)
+            return free, None
+        priors = free, free.swapped()
+        return with_labels(priors, votes, training.labels, training.query, self.class_balance)

@@ -49,7 +49,7 @@ class Plurality(Method):
     name: ClassVar[str] = "plurality"
 
     def _fit(self, training: Training) -> Floats:
-        return self._log_odds(training.data)[training.data.real]
+        return training.of_rows(self._log_odds(training.data))
 
     def _log_odds(self, data: Data) -> Floats:
         mass = np.ones(data.real.shape) if data.groups is None else data.groups.mass_of
@@ -66,7 +66,7 @@ class Mean(Method):
     name: ClassVar[str] = "mean"
 
     def _fit(self, training: Training) -> Floats:
-        return self._log_odds(training.data)[training.data.real]
+        return training.of_rows(self._log_odds(training.data))
 
     def _log_odds(self, data: Data) -> Floats:
         normal = self._normalised(data.scores)

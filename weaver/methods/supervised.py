@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from archon.errors import UsageError
+from weaver.labelled import folds
 from weaver.methods.base import Data, Method, Training, fitted
 from weaver.methods.label_model import VoteMethod
-from weaver.scores import Floats
+from weaver.scores import Floats, Labels
 from weaver.two_coin import TwoCoin
 from weaver.votes import Votes
 
@@ -46,13 +48,17 @@ class Logistic(Method):
         known = training.labels >= 0
         right = training.labels[known] == 1
         balance = (right.sum() + 1) / (right.size + 2)
-        solution = np.zeros(features.shape[1] + 1)
+        solution, without = np.zeros(features.shape[1] + 1), np.zeros(right.size)
         if 0 < right.sum() < right.size:
-            share = np.where(right, right.mean(), 1 - right.mean())
-            solution = logistic_regression(features[known], right, 0.5 / share, self.c)
-        self.intercept_ = float(solution[-1] + logit(balance))
+            weight = 0.5 / np.where(right, right.mean(), 1 - right.mean())
+            solution = logistic_regression(features[known], right, weight, self.c)
+            fold = folds(training.query[known])
+            without = held_out(features[known], right, weight, self.c, solution, fold)
+        shift = logit(balance)
+        self.intercept_ = float(solution[-1] + shift)
         self.weights_, self.missing_ = np.split(solution[:-1], 2)
-        return self._log_odds(training.data)[training.data.real]
+        odds = training.of_rows(self._log_odds(training.data))
+        return training.held_out(odds, without + shift)
 
     def _log_odds(self, data: Data) -> Floats:
         normal = self._normalised(data.scores)
@@ -101,6 +107,39 @@ def logistic_regression(features: Floats, right: Floats, weight: Floats, c: floa
     return solution
 
 
+def held_out(
+    features: Floats,
+    right: Floats,
+    weight: Floats,
+    c: float,
+    solution: Floats,
+    fold: NDArray[np.intp],
+) -> Floats:
+    """Return log-odds [rows], each by a regression without its fold, one Newton step away.
+
+    Args:
+        features: as for `logistic_regression`, and the next three.
+        right: [rows].
+        weight: [rows].
+        c: as above.
+        solution: of all rows.
+        fold: [rows] what is held out together.
+    """
+    design = np.concatenate([features, np.ones((len(features), 1))], axis=1)
+    chance = expit(design @ solution)
+    penalty = np.ones(design.shape[1])
+    penalty[-1] = 1e-10
+    whole = c * (design.T * (weight * chance * (1 - chance))) @ design + np.diag(penalty)
+    without = np.zeros(len(design))
+    for number in np.unique(fold):
+        out = fold == number
+        part, given = design[out], weight[out]
+        curvature = whole - c * (part.T * (given * (chance * (1 - chance))[out])) @ part
+        gradient = c * part.T @ (given * (chance - right)[out])
+        without[out] = part @ (solution + np.linalg.solve(curvature, gradient))
+    return without
+
+
 @dataclass(eq=False)
 class NaiveBayes(VoteMethod):
     """TPR and TNR counted on the labelled samples, by the rule of succession."""
@@ -108,10 +147,20 @@ class NaiveBayes(VoteMethod):
     name: ClassVar[str] = "naive_bayes"
     needs_labels: ClassVar[bool] = True
 
-    def _model_of(self, votes: Votes, training: Training) -> TwoCoin:
+    def _model_of(self, votes: Votes, training: Training) -> tuple[TwoCoin, Floats]:
         assert training.labels is not None
-        right = (training.labels == 1).astype(np.float64)
-        wrong = (training.labels == 0).astype(np.float64)
+        known = training.labels >= 0
+        part, query = Votes.pack(votes.matrix[known]), folds(training.query[known])
+        without = np.zeros(part.rows)
+        for number in np.unique(query):
+            out = query == number
+            model = self._counted(part, np.where(out, -1, training.labels[known]))
+            without[out] = model.log_odds(part)[out]
+        return self._counted(votes, training.labels), without
+
+    def _counted(self, votes: Votes, labels: Labels) -> TwoCoin:
+        right = (labels == 1).astype(np.float64)
+        wrong = (labels == 0).astype(np.float64)
         yes_right, seen_right = votes.counts(right)
         yes_wrong, seen_wrong = votes.counts(wrong)
         share = (right.sum() + 1) / (right.sum() + wrong.sum() + 2)

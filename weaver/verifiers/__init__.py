@@ -23,7 +23,7 @@ from weaver.verifiers.medoid import Medoid
 from weaver.verifiers.pairwise import PairwiseJudge
 from weaver.verifiers.pooled import Classifier, Reward
 from weaver.verifiers.registry import AnyVerifier, make, names, parse
-from weaver.verifiers.run import SampledQuestion, Scored, score_samples
+from weaver.verifiers.run import SampledQuestion, Scored, Step, score_samples
 from weaver.verifiers.surface import Format, Length
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "SampledQuestion",
     "Scored",
     "SelfConsistency",
+    "Step",
     "Steps",
     "Verdicts",
     "Verifier",

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from archon.energy import Basis, Recorder, Window
+from archon.energy import Basis, Pending, Recorder, Window
 from archon.engines.base import Completion, Request
 from archon.engines.pool import ModelPool
 from archon.errors import UsageError
 from archon.ledger import SEARCH_EPOCH, Ledger
 from weaver.scores import Scores, Strings
-from weaver.verifiers.base import Question, Sample, Steps, Verdicts, Verifier
+from weaver.verifiers.base import Question, Sample, Verdicts, Verifier
+from weaver.verifiers.walk import Walk
 
 Job = tuple[Request, int]
 
@@ -28,6 +29,23 @@ class SampledQuestion:
 
     question: Question
     samples: Sequence[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a verifier is.
+
+    Attributes:
+        verifier: Its name.
+        made: Calls that came back.
+        needed: Calls known to be needed; what these say may need more.
+        joules: Of the calls made, until the recorder last looked; None where not known.
+    """
+
+    verifier: str
+    made: int
+    needed: int
+    joules: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +87,7 @@ async def score_samples(
     recorder: Recorder | None = None,
     concurrency: int = 16,
     study: str = "weaver score",
-    on_call: Callable[[], None] = lambda: None,
+    on_step: Callable[[Step], None] = lambda _: None,
 ) -> Scored:
     """Score samples by several verifiers, one after the other.
 
@@ -85,7 +103,7 @@ async def score_samples(
         concurrency: Most calls in flight.
         study: What windows are filed under; costs are taken from all of them, so a study should
             be of one machine and one concurrency.
-        on_call: Told after each call that came back.
+        on_step: Told before a verifier's model is made ready, before its calls, and after each.
 
     Raises:
         UsageError: There is nothing to score or no verifier, one stands there twice, or the pool
@@ -94,7 +112,7 @@ async def score_samples(
     """
     _check(questions, verifiers)
     models = {name: pool.identity(name) for v in verifiers for name in v.model_names()}
-    run = _Run(pool, ledger, recorder, concurrency, study, on_call)
+    run = _Run(pool, ledger, recorder, concurrency, study, on_step)
     found = [await run.verify(verifier, questions, models) for verifier in verifiers]
     ledger.flush()
     width = max(len(question.samples) for question in questions)
@@ -109,6 +127,7 @@ async def score_samples(
             tuple(verifier.name for verifier in verifiers),
             answers=_answers(questions, width),
             cost_j=np.array([account.cost_j for account in accounts]),
+            energy=None if recorder is None else recorder.basis.label,
         ),
         accounts,
     )
@@ -121,7 +140,7 @@ class _Run:
     recorder: Recorder | None
     concurrency: int
     study: str
-    on_call: Callable[[], None]
+    on_step: Callable[[Step], None]
     known: dict[bytes, dict[int, Completion]] = field(default_factory=dict)
 
     async def verify(
@@ -132,7 +151,7 @@ class _Run:
     ) -> tuple[list[Verdicts], Account]:
         """Return [questions] the verdicts of one verifier, and its account."""
         identities = [models[name] for name in verifier.model_names()]
-        walks = [_Walk(verifier.score(q.question, q.samples, models)) for q in questions]
+        walks = [Walk(verifier.score(q.question, q.samples, models)) for q in questions]
         label = f"verifier {verifier.name}"[:200]
         calls: set[tuple[bytes, int]] = set()
         window: _Metered | None = None
@@ -142,9 +161,10 @@ class _Run:
                 calls |= jobs.keys()
                 if missing := self._missing(list(jobs.values())):
                     if window is None:
+                        self.on_step(Step(verifier.name, 0, len(missing), None))
                         await self._ready(identities, missing)
                         window = stack.enter_context(self._window(label, identities))
-                    await self._make(missing, window)
+                    await self._make(missing, window, verifier.name)
                 for walk in walks:
                     walk.go_on(self.known)
         verdicts = [walk.result() for walk in walks]
@@ -188,8 +208,12 @@ class _Run:
                 for request, _ in jobs[: self.concurrency]
             )
 
-    async def _make(self, jobs: Sequence[Job], window: "_Metered") -> None:
+    async def _make(self, jobs: Sequence[Job], window: "_Metered", verifier: str) -> None:
         slots = asyncio.Semaphore(self.concurrency)
+        needed = window.calls + len(jobs)
+
+        def tell() -> None:
+            self.on_step(Step(verifier, window.calls, needed, self._so_far(window)))
 
         async def one(request: Request, sample: int) -> None:
             seed = request.seed(sample, SEARCH_EPOCH)
@@ -202,8 +226,9 @@ class _Run:
             self.ledger.put(request, sample, SEARCH_EPOCH, completion, window.id)
             self.known[request.key][sample] = completion
             window.calls += 1
-            self.on_call()
+            tell()
 
+        tell()
         await _all(one(*job) for job in jobs)
 
     @contextmanager
@@ -214,10 +239,16 @@ class _Run:
             yield metered
             return
         with self.recorder.window(label, self.concurrency) as pending:
+            metered.pending = pending
             yield metered
         assert pending.window is not None
         record = {"models": list(identities), "calls": metered.calls}
         self.ledger.close_window(metered.id, pending.window.to_json() | record)
+
+    def _so_far(self, window: "_Metered") -> float | None:
+        if self.recorder is None or window.pending is None:
+            return None
+        return _joules(window.pending.so_far(), self.recorder.basis)
 
     def _joules_per_call(self, label: str, identities: Sequence[str]) -> float:
         """Return the joules of a call in the windows of this label, NaN if none is known."""
@@ -239,38 +270,7 @@ class _Metered:
 
     id: int
     calls: int = 0
-
-
-class _Walk:
-    """One verifier's conversation about one question.
-
-    Attributes:
-        asks: The requests it waits for; none when it has ended.
-    """
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._verdicts: Verdicts | None = None
-        self.asks: Sequence[Request] = ()
-        self._send(None)
-
-    def go_on(self, known: Mapping[bytes, Mapping[int, Completion]]) -> None:
-        """Give it what it asked for."""
-        if self.asks:
-            self._send([[known[r.key][sample] for sample in range(r.samples)] for r in self.asks])
-
-    def result(self) -> Verdicts:
-        """Return what it ended with."""
-        assert self._verdicts is not None
-        return self._verdicts
-
-    def _send(self, replies: Sequence[Sequence[Completion]] | None) -> None:
-        try:
-            self.asks = self._steps.send(replies)  # type: ignore[arg-type]
-            while not self.asks:
-                self.asks = self._steps.send(())
-        except StopIteration as stop:
-            self.asks, self._verdicts = (), stop.value
+    pending: Pending | None = None
 
 
 def _joules(window: Window, basis: Basis) -> float | None:

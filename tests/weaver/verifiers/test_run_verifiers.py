@@ -22,6 +22,7 @@ from weaver.verifiers import (
     Sample,
     SampledQuestion,
     SelfConsistency,
+    Step,
     Verdicts,
     Verifier,
     YesNoJudge,
@@ -39,9 +40,12 @@ class Scale(Meter):
     def __init__(self, tick_s=1e-6):
         self.domains = (Domain("cpu:0", "cpu", "counter", tick_s=tick_s),)
         self.spent_j = 0.0
+        self.reads = 0
 
     def read(self):
-        return {"cpu:0": Reading(self.spent_j)}
+        found = {"cpu:0": Reading(self.spent_j)}
+        self.reads += 1
+        return found
 
 
 class RuledEngine(Engine):
@@ -231,18 +235,26 @@ def test_calls_made_before_a_server_died_are_kept(ledger):
     assert (len(alive.asked), scored.accounts[0].calls) == (4, 7)
 
 
-def test_every_call_is_told(ledger):
+def test_every_call_is_told_with_how_many_are_needed(ledger):
     told = []
-    engine = RuledEngine("m", by_opinion)
-    run(ledger, [YesNoJudge(model="m")], [engine], on_call=lambda: told.append(1))
-    assert len(told) == len(engine.asked) > 0
+    verifiers = [SelfConsistency(), YesNoJudge(model="m")]
+    run(ledger, verifiers, [RuledEngine("m", by_opinion)], on_step=told.append)
+    assert told == [Step("judge(model=m)", made, 7, None) for made in (0, 0, 1, 2, 3, 4, 5, 6, 7)]
+
+
+def test_calls_that_follow_from_replies_are_needed_when_these_are_known(ledger):
+    told = []
+    asked = questions(["a", "b"], ["a", "b", "c"])
+    run(ledger, [InTurn(model="m")], [RuledEngine("m", count)], asked, on_step=told.append)
+    steps = [(0, 2), (0, 2), (1, 2), (2, 2), (2, 4), (3, 4), (4, 4), (4, 5), (5, 5)]
+    assert [(step.made, step.needed) for step in told] == steps
 
 
 # Joules
 
 
-def metered(scale):
-    return Recorder(scale, choose_basis(scale.domains))
+def metered(scale, **options):
+    return Recorder(scale, choose_basis(scale.domains), **options)
 
 
 def test_a_verifier_costs_the_joules_of_its_calls_per_judged_sample(ledger):
@@ -257,6 +269,36 @@ def test_a_verifier_costs_the_joules_of_its_calls_per_judged_sample(ledger):
     # One pair of two texts and three of four, in both orders, over the six texts compared.
     assert pairwise.cost_j == pytest.approx(CALL_J * 2 * (1 + 3) / 6)
     assert len(ledger.windows("weaver score")) == 2
+
+
+class SlowEngine(RuledEngine):
+    """Its calls last until the recorder has seen what they spent."""
+
+    async def complete(self, messages, sampling, seed, salt):
+        completion = await super().complete(messages, sampling, seed, salt)
+        # One look may have begun before; the next is over when that after it has read.
+        enough = self.scale.reads + 3
+        while self.scale.reads < enough:
+            await asyncio.sleep(0.001)
+        return completion
+
+
+def test_joules_are_told_while_a_verifier_is_at_work(ledger):
+    scale = Scale()
+    told = []
+    engine = SlowEngine("m", by_opinion, scale)
+    recorder = metered(scale, check_every_s=0.001)
+    options = {"recorder": recorder, "concurrency": 1, "on_step": told.append}
+    run(ledger, [YesNoJudge(model="m")], [engine], THREE[:1], **options)
+    assert [step.joules for step in told[2:]] == [CALL_J, 2 * CALL_J]
+
+
+def test_scores_name_the_basis_of_their_joules(ledger):
+    scale = Scale()
+    engine = RuledEngine("m", by_opinion, scale)
+    verifiers = [YesNoJudge(model="m")]
+    assert run(ledger, verifiers, [engine], recorder=metered(scale)).scores.energy == "cpu"
+    assert run(ledger, verifiers, [engine]).scores.energy is None
 
 
 def test_the_cost_is_known_when_all_calls_are(ledger):

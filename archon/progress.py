@@ -1,4 +1,4 @@
-"""Progress on stderr: what runs, how far, best so far, seconds and joules left."""
+"""Progress on stderr: what runs, how far, what is left."""
 
 import time
 
