@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from archon.components import Context
+from archon.components.base import Passes
 from archon.energy import Recorder, share
 from archon.engines.base import Completion, Engine
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_live
 from archon.spec import PipelineSpec
-from archon.tasks import Query, Task
+from archon.tasks import Query, Task, sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,15 @@ class Answer:
     Attributes:
         answer: The first candidate's extracted answer, its text if none was stated, None if the
             pipeline ended without a candidate.
-        p_correct: The judge's score of that candidate, None if unjudged.
+        p_correct: P(that candidate is correct) by the last judge, None if unjudged.
+        calibrated: Whether that is fitted to known answers (a weaver's), not a judge's own word.
         energy_method: ``counter``, ``polled`` or ``estimated``; the window is the measurement,
             the calls' joules are shares of it.
     """
 
     answer: str | None
     p_correct: float | None
+    calibrated: bool
     candidates: Sequence[Mapping[str, Any]]
     calls: Sequence[CallRecord]
     energy_j: float | None
@@ -65,6 +68,8 @@ def answer_one(
     runner: asyncio.Runner,
     concurrency: int,
     metered: bool = True,
+    limits: Mapping[str, int] | None = None,
+    passes: Passes = sandbox.passes,
 ) -> Answer:
     """Run a spec on one query, live, in one metered window.
 
@@ -72,13 +77,19 @@ def answer_one(
         engines: Model alias → engine.
         concurrency: Calls in flight per model.
         metered: False when a model runs on another machine: the answer's joules are then unknown.
+        limits: Model alias → tokens of prompt and reply together, where that is known.
+        passes: Puts programs to tests.
 
     Raises:
+        UsageError: The spec has components that were never fitted, or that cannot run here.
         EngineError: A server is gone.
     """
+    spec.require_fitted()
+    spec.require_room(limits or {})
     by_identity = {engine.identity: engine for engine in engines.values()}
     aliases = {engine.identity: alias for alias, engine in engines.items()}
-    context = Context(task, {alias: engine.identity for alias, engine in engines.items()})
+    identities = {alias: engine.identity for alias, engine in engines.items()}
+    context = Context(task, identities, limits=limits, passes=passes)
     with recorder.window(spec.name, concurrency) as pending:
         (result,) = runner.run(
             run_live(
@@ -96,6 +107,7 @@ def answer_one(
     return Answer(
         answer=None if first is None else first.raw_answer or first.text,
         p_correct=None if first is None else first.score,
+        calibrated=first is not None and first.calibrated,
         candidates=[
             {
                 "text": candidate.text,

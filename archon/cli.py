@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
@@ -23,22 +24,26 @@ from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
 from archon.exits import exit_status
 from archon.hardware import device
+from archon.interchange.command import add_export, add_import
 from archon.messages import Message
+from archon.options import add_unsafe_code
 from archon.profile import load_profile
 from archon.profiling.command import add_profile, draw_profile
+from archon.progress import Progress
 from archon.report.html import write_report
+from archon.report.show_command import add_show
 from archon.search.command import search_command
-from archon.search.progress import Progress
 from archon.search.replay import replay
 from archon.search.rerank import rerank
 from archon.search.results import priced_figures
 from archon.spec import EndpointModel, PipelineSpec, ZooModel, load_spec
-from archon.tasks import FreeTask, Query, SplitName
+from archon.tasks import FreeTask, Query, SplitName, sandbox
 
 _EXAMPLES = """examples:
   archon search conf=quickstart
   archon run outputs/latest/best.yaml "What is 12 + 31?"
   archon run outputs/latest/best.yaml --split select
+  archon show outputs/latest/best.yaml
   archon report outputs/latest
   archon profile smollm2-135m qwen2.5-coder-0.5b
   archon energy -- python train.py
@@ -89,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--zoo", type=Path, action="append", default=[], help="folder of further zoo files"
     )
     run.add_argument("--concurrency", type=int, default=16, help="calls in flight per model")
+    add_unsafe_code(run)
     run.set_defaults(act=_run)
     report = commands.add_parser(
         "report",
@@ -104,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(act=_report)
     add_energy(commands)
     add_profile(commands)
+    add_import(commands)
+    add_export(commands)
+    add_show(commands)
     return parser
 
 
@@ -136,7 +145,7 @@ def _run(args: argparse.Namespace) -> int:
     spec = load_spec(args.spec)
     progress = Progress()
     try:
-        answer = _ask(spec, args.question, args.zoo, args.concurrency, progress)
+        answer = _ask(spec, args, progress)
     finally:
         progress.close()
     if args.json:
@@ -150,7 +159,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> int:
-    evaluation = replay(args.spec, args.split)
+    evaluation = replay(args.spec, args.split, unsafe_code=args.unsafe_code)
     figures = priced_figures(evaluation) | {"method": "priced", "calls": evaluation.calls}
     if args.json:
         print(json.dumps({"split": args.split, **figures}))
@@ -162,22 +171,16 @@ def _replay(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(
-    spec: PipelineSpec,
-    question: str,
-    folders: Sequence[Path],
-    concurrency: int,
-    progress: Progress,
-) -> Answer:
+def _ask(spec: PipelineSpec, args: argparse.Namespace, progress: Progress) -> Answer:
     refs = [spec.models[alias] for alias in spec.used_models()]
-    zoo = load_zoo([ref.zoo for ref in refs if isinstance(ref, ZooModel)], folders)
+    zoo = load_zoo([ref.zoo for ref in refs if isinstance(ref, ZooModel)], args.zoo)
     with ExitStack() as stack:
         meter = open_meter()
         stack.callback(meter.close)
         pool = ZooPool(
             zoo,
             device=cast("Device", device()),
-            concurrency=concurrency,
+            concurrency=args.concurrency,
             log_dir=Path("outputs/logs"),
             tell=progress.say,
         )
@@ -189,8 +192,8 @@ def _ask(
             if isinstance(ref, ZooModel):
                 engines[alias] = pool.engine(pool.identity(ref.zoo))
             else:
-                engines[alias] = _endpoint(ref, concurrency)
-        query = Query("question", (Message("user", question),), None)
+                engines[alias] = _endpoint(ref, args.concurrency)
+        query = Query("question", (Message("user", args.question),), None)
         progress.show("answering", spec.name)
         runner = stack.enter_context(asyncio.Runner())
         stack.callback(lambda: [runner.run(engine.aclose()) for engine in engines.values()])
@@ -201,7 +204,13 @@ def _ask(
             engines=engines,
             recorder=Recorder(meter, basis_of(meter), own_pids=pool.pids),
             runner=runner,
-            concurrency=concurrency,
+            concurrency=args.concurrency,
+            limits={
+                alias: zoo[ref.zoo].max_model_len
+                for alias, ref in spec.models.items()
+                if isinstance(ref, ZooModel) and ref.zoo in zoo and not zoo[ref.zoo].remote
+            },
+            passes=partial(sandbox.passes, unsafe=args.unsafe_code),
             metered=all(isinstance(ref, ZooModel) or is_loopback(ref.base_url) for ref in refs),
         )
 
@@ -223,6 +232,9 @@ def _print_answer(answer: Answer) -> None:
     out = _console()
     if answer.answer is not None:
         out.print(answer.answer, markup=False)
+    if answer.p_correct is not None:
+        by = "" if answer.calibrated else " by the judge's own word, not calibrated"
+        out.print(f"P(correct) {answer.p_correct:.3f}{by}")
     joules = "–" if answer.energy_j is None else f"{answer.energy_j:.2f} J"
     table = Table(title=f"{joules} in {answer.seconds:.1f} s (energy: {answer.basis})")
     for column in ("component", "model"):

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,12 +13,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializeAsAny,
     ValidationError,
     model_validator,
 )
 
 from archon.components import COMPONENTS, Component
+from archon.components.nesting import Layer, check_order
 from archon.errors import UsageError
 
 
@@ -49,23 +48,7 @@ def _model(raw: object) -> object:
     return kind.model_validate(dict(raw))
 
 
-def _component(raw: object) -> Component:
-    if isinstance(raw, Component):
-        return raw
-    if not isinstance(raw, Mapping) or not isinstance(raw.get("type"), str):
-        raise ValueError("a component is a mapping with a 'type'")
-    kind = raw["type"]
-    if kind not in COMPONENTS:
-        for entry in entry_points(group="archon.components"):
-            entry.load()
-    if kind not in COMPONENTS:
-        raise ValueError(f"unknown component type {kind!r}; known: {', '.join(sorted(COMPONENTS))}")
-    return COMPONENTS[kind].model_validate(dict(raw))
-
-
 AnyModel = Annotated[ZooModel | EndpointModel, BeforeValidator(_model)]
-AnyComponent = Annotated[SerializeAsAny[Component], BeforeValidator(_component)]
-Layer = tuple[AnyComponent, ...]
 
 
 class PipelineSpec(BaseModel):
@@ -89,80 +72,122 @@ class PipelineSpec(BaseModel):
     provenance: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _check_order(self) -> "PipelineSpec":
-        arriving = 0
+    def _check(self) -> "PipelineSpec":
         for depth, layer in enumerate(self.layers):
-            if not layer:
-                raise ValueError(f"layers[{depth}] is empty")
             for index, component in enumerate(layer):
-                place = f"layers[{depth}][{index}] ({component.type})"
-                self._check_component(place, component, depth, index, arriving)
-            arriving = sum(component.most_candidates(arriving) for component in layer)
+                for alias in component.model_aliases():
+                    if alias not in self.models:
+                        known = ", ".join(self.models) or "none"
+                        raise ValueError(
+                            f"layers[{depth}][{index}] ({component.type}): no model {alias!r} "
+                            f"under 'models'; there are: {known}"
+                        )
+        check_order(self.layers, "layers", self._draws)
         return self
-
-    def _check_component(
-        self, place: str, component: Component, depth: int, index: int, arriving: int
-    ) -> None:
-        layer = self.layers[depth]
-        for alias in component.model_aliases():
-            if alias not in self.models:
-                known = ", ".join(self.models) or "none"
-                raise ValueError(f"{place}: no model {alias!r} under 'models'; there are: {known}")
-        if component.first != (depth == 0):
-            rule = "only belongs in the first layer" if component.first else "cannot come first"
-            raise ValueError(f"{place}: a {component.type} {rule}")
-        if len(layer) > 1 and not component.shares_layer:
-            raise ValueError(f"{place}: a {component.type} stands alone in its layer")
-        if any(other.type != component.type for other in layer):
-            raise ValueError(f"{place}: a layer holds components of one type")
-        for before, other in enumerate(layer[:index]):
-            if self._draws(other) == self._draws(component):
-                raise ValueError(
-                    f"{place}: draws the same samples as layers[{depth}][{before}]; one component "
-                    "with more samples does what is meant"
-                )
-        if component.needs_several and arriving < 2:
-            raise ValueError(f"{place}: only one candidate can arrive, nothing to choose from")
-        if component.type == "critic":
-            following = self.layers[depth + 1] if depth + 1 < len(self.layers) else ()
-            if not any(reader.reads_critiques for reader in following):
-                raise ValueError(f"{place}: the next layer makes no use of critiques")
 
     @cached_property
     def canonical(self) -> str:
-        """The identity of what the pipeline does, as JSON: no name, aliases or provenance."""
+        """The identity of what the pipeline does, as JSON: no name, aliases or provenance.
+
+        Nor fitted numbers: in one study they follow from the rest.
+        """
         layers = [[self._meaning(component) for component in layer] for layer in self.layers]
         return json.dumps(layers, sort_keys=True)
 
     def _meaning(self, component: Component) -> tuple[dict[str, Any], list[str]]:
         """Return a component's settings and the models it calls, without their aliases."""
-        settings = component.model_dump(mode="json", exclude={"model"})
+        settings = component.meaning()
         models = [self.models[alias].model_dump_json() for alias in component.model_aliases()]
         return settings, models
 
-    def _draws(self, component: Component) -> tuple[dict[str, Any], list[str]]:
+    def _draws(self, component: Component) -> str:
         """Return what tells a component's samples from another's; their number does not."""
         settings, models = self._meaning(component)
         settings.pop("samples", None)
-        return settings, models
+        return json.dumps([settings, models], sort_keys=True)
 
     def used_models(self) -> tuple[str, ...]:
         """Return the aliases the layers call, in the order of `models`."""
         used = {a for layer in self.layers for c in layer for a in c.model_aliases()}
         return tuple(alias for alias in self.models if alias in used)
 
+    def unfitted(self) -> tuple[int, int] | None:
+        """Return layer and index of the first component with numbers to be fitted, if any."""
+        for depth, layer in enumerate(self.layers):
+            for index, component in enumerate(layer):
+                if component.needs_fit:
+                    return depth, index
+        return None
+
+    def require_fitted(self) -> None:
+        """Raise `UsageError` where a component's numbers are still to be fitted."""
+        place = self.unfitted()
+        if place is not None:
+            depth, index = place
+            raise UsageError(
+                f"{self.name}: layers[{depth}][{index}] ({self.layers[depth][index].type}): has no "
+                "fitted numbers; a search fits them on its fit split and exports them"
+            )
+
+    def require_room(self, limits: Mapping[str, int]) -> None:
+        """Raise `UsageError` where a reply alone may take all that a model's context holds.
+
+        Args:
+            limits: Alias → tokens, prompt and reply together; of models where that is known.
+        """
+        for depth, layer in enumerate(self.layers):
+            for index, component in enumerate(layer):
+                for part in component.parts:
+                    reply = getattr(part, "max_tokens", 0)
+                    for alias in part.model_aliases():
+                        if alias in limits and reply >= limits[alias]:
+                            raise UsageError(
+                                f"{self.name}: layers[{depth}][{index}] ({component.type}): "
+                                f"max_tokens {reply} leaves no room for a prompt in the "
+                                f"{limits[alias]} tokens of {alias}; lower it"
+                            )
+
+    def with_layers(self, layers: tuple[Layer, ...]) -> "PipelineSpec":
+        """Return these layers with the same name and models; what follows them may be missing."""
+        return PipelineSpec.model_construct(name=self.name, models=self.models, layers=layers)
+
     def to_yaml(self) -> str:
         """Return the spec as YAML that `load_spec` reads back."""
         data = self.model_dump(mode="json", exclude_none=True)
-        for layer in data["layers"]:
-            for index, settings in enumerate(layer):
-                cls = COMPONENTS[settings["type"]]
-                layer[index] = {
-                    key: value
-                    for key, value in settings.items()
-                    if key == "type" or not _is_default(cls, key, value)
-                }
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=96)
+        data["layers"] = _without_defaults(data["layers"])
+        return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what PyYAML otherwise reads back changed; keeps lists of numbers together."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if set(text) & set("\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    numbers = all(isinstance(item, int | float) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=numbers)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+
+
+def _without_defaults(value: Any) -> Any:
+    """Return components, also nested ones, without settings that are as they would be anyway."""
+    if isinstance(value, list):
+        return [_without_defaults(item) for item in value]
+    if not isinstance(value, dict) or value.get("type") not in COMPONENTS:
+        return value
+    cls = COMPONENTS[value["type"]]
+    return {
+        key: _without_defaults(item)
+        for key, item in value.items()
+        if key == "type" or not _is_default(cls, key, item)
+    }
 
 
 def _is_default(cls: type[Component], field: str, value: object) -> bool:

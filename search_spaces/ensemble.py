@@ -3,7 +3,8 @@
 Finishes: ``vote`` (plurality), ``confident_vote`` (votes weighted by the writer's confidence),
 ``rank`` (a listwise judge picks), ``verify`` (a judge filters, the rest votes), ``fuse`` (a model
 writes one answer out of all), ``critique`` (a critic comments, then a fuser writes), ``rank_fuse``
-(the published generate-rank-fuse recipe).
+(the published generate-rank-fuse recipe), ``weave`` (verifiers, fitted on known answers, say how
+likely each answer is correct).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +15,25 @@ import optuna
 from archon.components.critic import Critic
 from archon.components.fuser import Fuser
 from archon.components.generator import Generator
+from archon.components.nesting import Layer
 from archon.components.ranker import Ranker
 from archon.components.verifier import Verifier
 from archon.components.vote import Vote
-from archon.spec import Layer, PipelineSpec, ZooModel
+from archon.components.weaver import Weaver
+from archon.spec import PipelineSpec, ZooModel
 from search_spaces.baseline import Baseline
 from search_spaces.single import STYLES, style_name
 
 SAMPLES = (1, 2, 3, 4, 6, 8)
 TEMPERATURES = (0.3, 0.6, 0.9)
-FINISHES = ("vote", "confident_vote", "rank", "verify", "fuse", "critique", "rank_fuse")
+FINISHES = ("vote", "confident_vote", "rank", "verify", "fuse", "critique", "rank_fuse", "weave")
+VERIFIERS = {
+    "free": ("consistency", "logprob", "length"),
+    "judged": ("consistency", "logprob", "length", "judge(model={judge}, reads=answer)"),
+}
+"""Sets of verifiers to try; ``{judge}`` stands for a model, which is then a choice of its own."""
+METHODS = ("continuous", "logistic")
+THRESHOLDS = (None, 0.8)
 
 
 def suggest(
@@ -34,8 +44,14 @@ def suggest(
     samples: Sequence[int] = SAMPLES,
     temperatures: Sequence[float] = TEMPERATURES,
     finishes: Sequence[str] = FINISHES,
+    verifiers: Mapping[str, Sequence[str]] = VERIFIERS,
+    methods: Sequence[str] = METHODS,
+    thresholds: Sequence[float | None] = THRESHOLDS,
 ) -> PipelineSpec:
     """Return generators and a finish.
+
+    `verifiers`, `methods` and `thresholds` are those of ``weave``; a threshold is a choice only
+    where a judge may be spared by it.
 
     Besides `samples`, each model may have none or one: one alone is what to compare with. A model
     with 0 samples takes no part; if all have 0, the last takes part with one. A model
@@ -58,7 +74,10 @@ def suggest(
     name = " + ".join(_name(generator, styles) for generator in generators)
     if sum(counts.values()) > 1:
         finish = trial.suggest_categorical("finish", list(finishes))
-        last, told = _finish(trial, finish, zoo, styles)
+        if finish == "weave":
+            last, told = _weave(trial, zoo, verifiers, methods, thresholds)
+        else:
+            last, told = _finish(trial, finish, zoo, styles)
         layers += last
         name += f", {told}"
     used = {alias for layer in layers for part in layer for alias in part.model_aliases()}
@@ -93,9 +112,8 @@ def _finish(
     told = finish.replace("_", " ")
     if finish in {"vote", "confident_vote"}:
         return [(Vote(weight="confidence" if finish == "confident_vote" else "count"),)], told
-    judge = zoo[0]
+    judge = _judge(trial, zoo)
     if len(zoo) > 1:
-        judge = trial.suggest_categorical("judge", list(zoo))
         told += f" by {judge}"
     if finish == "rank":
         return [(Ranker(model=judge),)], told
@@ -112,6 +130,35 @@ def _finish(
     return [(fuser,)], told
 
 
+def _weave(
+    trial: optuna.trial.BaseTrial,
+    zoo: Sequence[str],
+    verifiers: Mapping[str, Sequence[str]],
+    methods: Sequence[str],
+    thresholds: Sequence[float | None],
+) -> tuple[list[Layer], str]:
+    """Return the weaver's layer, and its name."""
+    chosen = trial.suggest_categorical("weave.verifiers", list(verifiers))
+    method = trial.suggest_categorical("weave.method", list(methods))
+    told = f"weave {chosen} by {method}"
+    named, threshold = list(verifiers[chosen]), None
+    if any("{judge}" in text for text in named):
+        judge = _judge(trial, zoo)
+        named = [text.replace("{judge}", judge) for text in named]
+        threshold = trial.suggest_categorical("weave.threshold", list(thresholds))
+        told += f", {judge}" + ("" if threshold is None else f" below {threshold:g}")
+    made = Weaver.model_validate(
+        {"type": "weaver", "verifiers": named, "method": method, "threshold": threshold}
+    )
+    return [(made,)], told
+
+
+def _judge(trial: optuna.trial.BaseTrial, zoo: Sequence[str]) -> str:
+    """Return the model that judges."""
+    judge: str = trial.suggest_categorical("judge", list(zoo)) if len(zoo) > 1 else zoo[0]
+    return judge
+
+
 def _name(generator: Generator, styles: Mapping[str, Sequence[int]]) -> str:
     times = f"{generator.samples}x " if generator.samples > 1 else ""
     style = style_name(generator.style, generator.max_tokens, styles)
@@ -126,8 +173,15 @@ def baselines(
     samples: Sequence[int] = SAMPLES,
     temperatures: Sequence[float] = TEMPERATURES,
     finishes: Sequence[str] = FINISHES,
+    verifiers: Mapping[str, Sequence[str]] = VERIFIERS,
+    methods: Sequence[str] = METHODS,
+    thresholds: Sequence[float | None] = THRESHOLDS,  # noqa: ARG001 - of no use without a judge
 ) -> list[Baseline]:
-    """Return each model alone, each model's plurality, and the published recipe, in all styles."""
+    """Return what everybody would try first, in all styles.
+
+    Each model alone, each model's plurality, and of the last model the published recipe and its
+    samples woven by the first set of verifiers, if that asks no judge.
+    """
     several = next((count for count in sorted(samples) if count >= 4), max(samples))
     found: list[Baseline] = []
     for model in zoo:
@@ -154,4 +208,12 @@ def baselines(
                     judge = {"judge": model} if len(zoo) > 1 else {}
                     recipe = {**sampled, "finish": "rank_fuse", **judge, "fuse.style": style}
                     found.append(Baseline("generate, rank, fuse", single=False, params=recipe))
+                first = next(iter(verifiers))
+                judged = any("{judge}" in text for text in verifiers[first])
+                if "weave" in finishes and model == zoo[-1] and not judged:
+                    woven = {"weave.verifiers": first, "weave.method": methods[0]}
+                    params = {**sampled, "finish": "weave", **woven}
+                    found.append(
+                        Baseline(f"{model} weave of {several}", single=False, params=params)
+                    )
     return found

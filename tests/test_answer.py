@@ -165,6 +165,7 @@ def test_the_json_has_what_the_format_says():
     assert answer.keys() == {
         "answer",
         "p_correct",
+        "calibrated",
         "candidates",
         "calls",
         "energy_j",

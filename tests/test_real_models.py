@@ -25,7 +25,7 @@ task:
   name: chain_sum
   params: {min_terms: 2, max_terms: 2, min_digits: 1, max_digits: 2}
   seed: 3
-  sizes: {fit: 0, select: 8, test: 8}
+  sizes: {fit: 8, select: 8, test: 8}
 models: [smollm2-135m, qwen2.5-coder-0.5b]
 space: ensemble
 axes: {styles: {number_only: [8], equations: [24]}, samples: [1, 2, 4], temperatures: [0.6]}

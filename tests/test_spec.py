@@ -36,6 +36,11 @@ RANKER = {"type": "ranker", "model": "m"}
 VERIFIER = {"type": "verifier", "model": "m"}
 CRITIC = {"type": "critic", "model": "m"}
 FUSER = {"type": "fuser", "model": "m"}
+BY_SCORE = {"type": "ranker", "mode": "score"}
+TESTS = {"type": "unit_test_generator", "model": "m"}
+SCRIPTS = TESTS | {"kind": "python"}
+JUDGED = {"type": "unit_test_evaluator", "model": "m"}
+RUN = {"type": "unit_test_evaluator"}
 
 
 def spec(*layers, models=None, **fields):
@@ -85,6 +90,11 @@ def test_what_is_written_reads_back_equal():
     assert again == loaded
     assert again.canonical == loaded.canonical
     assert again.measured["latency_s"] is None
+
+
+@pytest.mark.parametrize("name", ["\x85", "a\u2028b", "\ufeff", "é", "a\nb", "yes", ""])
+def test_any_name_reads_back(name):
+    assert parse_spec(spec([ONE], name=name).to_yaml(), "x").name == name
 
 
 def test_defaults_are_not_written():
@@ -204,6 +214,30 @@ def test_the_same_alias_for_another_model_is_another_pipeline():
             [[FOUR], [FUSER, FUSER | {"temperature": 0.1}, FUSER]],
             "layers[1][2] (fuser): draws the same samples as layers[1][0]",
         ),
+        ([[FOUR], [CRITIC], [BY_SCORE]], "layers[1][0] (critic): the next layer makes no use of"),
+        ([[FOUR], [CRITIC, CRITIC], [FUSER]], "layers[1][0] (critic): a critic stands alone in"),
+        ([[FOUR], [VOTE], [BY_SCORE]], "layers[2][0] (ranker): only one candidate can arrive"),
+        (
+            [[FOUR], [JUDGED]],
+            "layers[1][0] (unit_test_evaluator): no component before it writes unit tests of kind "
+            "assertions; an evaluator with a model judges assertions, one without runs python",
+        ),
+        ([[FOUR], [JUDGED], [TESTS]], "layers[1][0] (unit_test_evaluator): no component before it"),
+        (
+            [[SCRIPTS], [FOUR], [JUDGED]],
+            "layers[0][0] (unit_test_generator): no component after it makes use of its python",
+        ),
+        ([[TESTS], [JUDGED]], "layers[1][0] (unit_test_evaluator): a unit_test_evaluator cannot"),
+        ([[TESTS], [VOTE]], "layers[0][0] (unit_test_generator): no component after it makes use"),
+        ([[TESTS], [FOUR]], "layers[0][0] (unit_test_generator): no component after it makes use"),
+        ([[FOUR, TESTS], [JUDGED]], "layers[0][0] (generator): a layer holds components of one"),
+        ([[ONE], [TESTS, TESTS | {"temperature": 1}], [RANKER], [JUDGED]], "layers[2][0] (ranker)"),
+        ([[FOUR], [TESTS], [FOUR], [JUDGED]], "layers[2][0] (generator): a generator only belongs"),
+        ([[TESTS, TESTS], [FOUR], [JUDGED]], "layers[0][1] (unit_test_generator): draws the same"),
+        (
+            [[TESTS], [FOUR], [JUDGED, JUDGED]],
+            "layers[2][0] (unit_test_evaluator): a unit_test_evaluator stands alone in its layer",
+        ),
         ([[ONE | {"model": "x"}]], "layers[0][0] (generator): no model 'x' under 'models'; there"),
         ([[FOUR], [RANKER | {"model": "x"}]], "layers[1][0] (ranker): no model 'x' under 'models'"),
     ],
@@ -232,6 +266,12 @@ def test_one_model_under_two_aliases_draws_the_same_samples_too():
         [[FOUR], [CRITIC], [VERIFIER]],
         [[ONE], [CRITIC], [FUSER, FUSER | {"temperature": 0.1}], [VOTE]],
         [[FOUR], [FUSER | {"samples": 2}], [FUSER | {"samples": 2}], [RANKER]],
+        [[FOUR], [VERIFIER], [BY_SCORE | {"top_k": 3}], [VOTE]],
+        [[FOUR], [CRITIC], [RANKER | {"mode": "pairwise", "top_k": 2}], [FUSER]],
+        [[TESTS], [FOUR], [JUDGED], [VOTE]],
+        [[FOUR], [TESTS, TESTS | {"temperature": 1, "samples": 2}], [JUDGED | {"top_k": 1}]],
+        [[SCRIPTS, TESTS], [FOUR], [RUN | {"top_k": 2}], [JUDGED]],
+        [[ONE], [TESTS], [JUDGED]],
     ],
 )
 def test_an_order_that_makes_sense_loads(layers):
@@ -241,7 +281,7 @@ def test_an_order_that_makes_sense_loads(layers):
 @pytest.mark.parametrize(
     ("layers", "told"),
     [
-        ([[ONE | {"type": "oracle"}]], "layers[0][0]: unknown component type 'oracle'; known: cri"),
+        ([[ONE | {"type": "oracle"}]], "layers[0][0]: unknown component type 'oracle'; known: cas"),
         ([[{"model": "m"}]], "layers[0][0]: a component is a mapping with a 'type'"),
         ([["vote"]], "layers[0][0]: a component is a mapping with a 'type'"),
         ([[ONE | {"type": ["generator"]}]], "layers[0][0]: a component is a mapping with a 'type'"),
@@ -253,6 +293,10 @@ def test_an_order_that_makes_sense_loads(layers):
         ([[FOUR | {"temperature": 0}]], "layers[0][0]: samples at temperature 0 are copies"),
         ([[FOUR], [VERIFIER | {"mode": "guess"}]], "layers[1][0].mode: Input should be 'logprob'"),
         ([[FOUR], [VOTE | {"weight": "x"}]], "layers[1][0].weight: Input should be 'count'"),
+        ([[FOUR], [{"type": "ranker"}]], "layers[1][0]: a listwise ranker asks a model; set model"),
+        ([[FOUR], [RANKER | {"mode": "score"}]], "layers[1][0]: a ranker by score asks no model"),
+        ([[FOUR], [VERIFIER | {"first_k": 0}]], "layers[1][0].first_k: Input should be greater"),
+        ([[TESTS | {"samples": 2}], [FOUR], [JUDGED]], "layers[0][0]: samples at temperature 0"),
         ([], "layers: Tuple should have at least 1 item"),
     ],
 )
@@ -312,6 +356,18 @@ def test_a_spec_does_not_change():
         loaded.name = "other"
     with pytest.raises(ValueError, match="frozen"):
         loaded.layers[0][0].samples = 2
+
+
+def test_a_reply_that_may_take_the_whole_context_is_told_with_its_place():
+    loaded = spec([FOUR | {"max_tokens": 100}], [VERIFIER], [VOTE], name="mine")
+    loaded.require_room({})
+    loaded.require_room({"m": 193, "other": 1})
+    with pytest.raises(UsageError) as error:
+        loaded.require_room({"m": 192})
+    assert str(error.value) == (
+        "mine: layers[1][0] (verifier): max_tokens 192 leaves no room for a prompt in the 192 "
+        "tokens of m; lower it"
+    )
 
 
 # Components of one's own

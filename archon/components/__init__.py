@@ -3,7 +3,20 @@
 Importing this package registers them all; others come from entry points `archon.components`.
 """
 
-from archon.components import critic, fuser, generator, ranker, verifier, vote
+from archon.components import (
+    cascade,
+    critic,
+    fuser,
+    generator,
+    ranker,
+    route,
+    sequential,
+    unit_test_evaluator,
+    unit_test_generator,
+    verifier,
+    vote,
+    weaver,
+)
 from archon.components.base import COMPONENTS, Candidate, Component, Context, Drawn, State
 
 __all__ = [
@@ -13,10 +26,16 @@ __all__ = [
     "Context",
     "Drawn",
     "State",
+    "cascade",
     "critic",
     "fuser",
     "generator",
     "ranker",
+    "route",
+    "sequential",
+    "unit_test_evaluator",
+    "unit_test_generator",
     "verifier",
     "vote",
+    "weaver",
 ]

@@ -1,8 +1,11 @@
 """The fuser: writes new answers out of the candidates."""
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from archon.components.base import Context, State, Steps, ask_about, numbered, register
+from pydantic import Field
+
+from archon.components.base import Candidate, Context, State, Steps, numbered, register
 from archon.components.generator import Sampled
 
 _PROMPT = """Here are {n} replies to the request above; some may be wrong:
@@ -16,27 +19,45 @@ Using what is right in them, write one best reply to the request.{asked}"""
 class Fuser(Sampled):
     """Writes `samples` new candidates from all candidates and their critiques.
 
-    Reads messages, candidates and critiques, writes candidates. Calls: `samples`. The caller's
-    system message and the style's format instruction stay in force, so that a fused answer keeps
-    the form that is asked for.
+    Reads messages, candidates and critiques, writes candidates, which have no score. Calls:
+    `samples`, none without candidates. The caller's system message and the style's format
+    instruction stay in force, so that a fused answer keeps the form that is asked for. A failed
+    call yields no candidate (``generation.failed``). Texts and critiques that would not fit the
+    model's context are shortened (``fuser.shortened``).
+
+    Attributes:
+        max_words: The length the model is asked to keep to, beside `max_tokens`, which cuts.
     """
 
     type: Literal["fuser"] = "fuser"
+    max_words: int | None = Field(None, ge=1)
 
-    reads_critiques: ClassVar[bool] = True
+    @property
+    def reads_critiques(self) -> bool:
+        """See `Component.reads_critiques`."""
+        return True
 
     def run(self, state: State, context: Context) -> Steps:
         """See `Component.run`."""
         if not state.candidates:
             return ()
-        asked = self.asked()
-        prompt = _PROMPT.format(
-            n=len(state.candidates),
-            candidates=numbered(state.candidates),
-            asked=f" {asked}" if asked else "",
-        )
-        request = context.request(
-            self.model, ask_about(state.messages, prompt), self.sampling, self.samples
+        request = context.about(
+            self.type,
+            self.model,
+            state,
+            state.candidates,
+            self._prompt,
+            self.sampling,
+            self.samples,
         )
         (drawn,) = yield (request,)
         return context.candidates(drawn, self.samples, self.model)
+
+    def _prompt(self, candidates: Sequence[Candidate]) -> str:
+        asked = [] if self.max_words is None else [f"Use at most {self.max_words} words."]
+        asked += filter(None, [self.asked()])
+        return _PROMPT.format(
+            n=len(candidates),
+            candidates=numbered(candidates),
+            asked="".join(f" {sentence}" for sentence in asked),
+        )

@@ -9,6 +9,12 @@ from archon.components.styles import STYLES
 from archon.engines.base import Request, Sampling
 
 
+def require_variety(samples: int, temperature: float) -> None:
+    """Raise ValueError where all samples would be the same."""
+    if temperature == 0 and samples > 1:
+        raise ValueError("samples at temperature 0 are copies; set samples: 1 or temperature")
+
+
 class Sampled(Component):
     """The settings shared by components that write candidates."""
 
@@ -27,8 +33,7 @@ class Sampled(Component):
     def _check(self) -> "Sampled":
         if self.style not in STYLES:
             raise ValueError(f"unknown style {self.style!r}; known: {', '.join(STYLES)}")
-        if self.temperature == 0 and self.samples > 1:
-            raise ValueError("samples at temperature 0 are copies; set samples: 1 or temperature")
+        require_variety(self.samples, self.temperature)
         return self
 
     @property
@@ -49,7 +54,8 @@ class Sampled(Component):
 class Generator(Sampled):
     """Draws `samples` completions of the question.
 
-    Reads messages, writes candidates. Calls: `samples`. A failed call yields no candidate.
+    Reads messages, writes candidates. Calls: `samples`. A failed call, also because the question
+    does not fit the model's context, yields no candidate (``generation.failed``).
     """
 
     type: Literal["generator"] = "generator"

@@ -37,6 +37,10 @@ class ModelPool(ABC):
     def prefix_blocks(self) -> Mapping[str, int]:
         """Return identity → tokens per prefix-cache block."""
 
+    def context_limits(self) -> Mapping[str, int]:
+        """Return identity → tokens of prompt and reply together, of models where it is known."""
+        return {}
+
     @abstractmethod
     def is_up(self, identity: str) -> bool:
         """Return whether `engine` can be had without `start`."""
@@ -163,6 +167,14 @@ class ZooPool(ModelPool):
             if self._zoo[name].remote
             else self._zoo[name].serving.on(self._device).prefix_block
             for name, identity in self._names.items()
+        }
+
+    def context_limits(self) -> Mapping[str, int]:
+        """See `ModelPool.context_limits`; of models served here."""
+        return {
+            identity: self._zoo[name].max_model_len
+            for name, identity in self._names.items()
+            if not self._zoo[name].remote
         }
 
     def is_up(self, identity: str) -> bool:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from archon.components.base import Drawn
+from archon.components.base import Ask, Drawn
 from archon.engines.base import Request
 from archon.pipeline.calls import CallStore
-from archon.pipeline.walk import Ask, Pipeline, QueryResult, Walk
+from archon.pipeline.walk import Pipeline, QueryResult, Walk
 from archon.tasks.task import Query
 
 Job = tuple[Request, int]

@@ -2,20 +2,14 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import NamedTuple
 
-from archon.components import Candidate, Component, Context, Drawn, State
-from archon.engines.base import Completion, Request
+from archon.components import Candidate, Context, Drawn, State
+from archon.components.base import Ask
+from archon.components.nesting import run_layers
+from archon.engines.base import Completion
 from archon.spec import PipelineSpec
 from archon.tasks.task import Query
-
-
-class Ask(NamedTuple):
-    """A request and the component that makes it, such as ``1.0 ranker``."""
-
-    place: str
-    request: Request
 
 
 class Spend(NamedTuple):
@@ -72,34 +66,6 @@ class Pipeline:
 
     def walk(self, query: Query) -> Walk:
         """Yield the asks of each step, be sent what was drawn, return the final candidates."""
-        state = State(query.id, query.messages)
-        for depth, layer in enumerate(self.spec.layers):
-            candidates = yield from self._layer(depth, layer, state)
-            state = State(query.id, query.messages, candidates)
+        begun = State(query.id, query.messages)
+        state = yield from run_layers(self.spec.layers, begun, self.context)
         return state.candidates
-
-    def _layer(self, depth: int, layer: Sequence[Component], state: State) -> Walk:
-        runs = [component.run(state, self.context) for component in layer]
-        outputs: list[tuple[Candidate, ...]] = [()] * len(runs)
-        sent: list[Sequence[Drawn] | None] = [None] * len(runs)
-        active = list(range(len(runs)))
-        while active:
-            asks: list[Ask] = []
-            counts: list[tuple[int, int]] = []
-            for index in active:
-                try:
-                    wanted = runs[index].send(sent[index])  # type: ignore[arg-type]
-                except StopIteration as stop:
-                    outputs[index] = stop.value
-                else:
-                    place = f"{depth}.{index} {layer[index].type}"
-                    asks += [Ask(place, request) for request in wanted]
-                    counts.append((index, len(wanted)))
-            active = [index for index, _ in counts]
-            if active:
-                drawn = yield asks
-                start = 0
-                for index, count in counts:
-                    sent[index] = drawn[start : start + count]
-                    start += count
-        return tuple(chain.from_iterable(outputs))

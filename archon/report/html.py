@@ -54,6 +54,7 @@ def render_report(folder: Path) -> str:
         _ladder(results),
         _importance(results),
         _components(results),
+        _certainty(results),
         _search_cost(results),
         _price_check(results),
         _quality(results),
@@ -241,6 +242,34 @@ def _by_model(parts: Sequence[ComponentEnergy], total: float) -> list[tuple[str,
             (escape(model or UNMEASURED), count(calls), format_si(joules, "J"), shown, _bar(share))
         )
     return lines
+
+
+def _certainty(results: Results) -> str:
+    summary = results.summary
+    if not summary.certainty:
+        return ""
+    lines = [
+        (
+            escape(one.name),
+            count(one.answers),
+            format_number(one.mean, 3),
+            format_number(one.accuracy, 3),
+            format_number(one.error, 3),
+        )
+        for one in summary.certainty
+    ]
+    best = summary.best.name if summary.best is not None else None
+    marks = ["winner" if one.name == best else "" for one in summary.certainty]
+    heads = (
+        "pipeline",
+        "answers",
+        "mean P(correct)",
+        "share correct",
+        "expected calibration error (0 to 1)",
+    )
+    note = "Test split, all repeats. P(correct) was fitted on the fit split."
+    body = table(heads, lines, marks)
+    return f'<section><h2>Does P(correct) hold?</h2><p class="note">{note}</p>{body}</section>'
 
 
 def _search_cost(results: Results) -> str:

@@ -160,6 +160,16 @@ class Drift(_Record):
     ratio: Number = None
 
 
+class Certainty(_Record):
+    """A confirmed pipeline's calibrated P(correct) beside how many answers were correct."""
+
+    name: Text
+    answers: int
+    mean: Number = None
+    accuracy: Number = None
+    error: Number = None
+
+
 class ComponentEnergy(_Record):
     """Joules one component of the winner spent in the confirm run."""
 
@@ -210,6 +220,7 @@ class Summary(_Record):
     exported: Text | None = None
     verdict: Verdict | None = None
     baselines: tuple[Baseline, ...] = ()
+    certainty: tuple[Certainty, ...] = ()
     drift: tuple[Drift, ...] = ()
     components: tuple[ComponentEnergy, ...] = ()
     importance: dict[Text, Number] = {}

@@ -39,6 +39,8 @@ class Block:
         score: [queries].
         query_joules: [queries] shares of the window by priced cost; NaN without joules.
         query_s: [queries] shares of the window's seconds.
+        p_correct: [queries] calibrated P(correct) of the answers, None where there is none; empty
+            in blocks of versions that did not record it.
         components: Joules by ``place type @ model``, shared like the queries'.
     """
 
@@ -54,6 +56,7 @@ class Block:
     components: Mapping[str, tuple[int, float]]
     counts: Mapping[str, int]
     failed: int
+    p_correct: Sequence[float | None] = ()
 
 
 class Confirmation:
@@ -197,7 +200,13 @@ class Confirmation:
             components={label: (n, spent * scale) for label, (n, spent) in components.items()},
             counts=dict(pipeline.context.counts),
             failed=failed,
+            p_correct=[_certainty(result) for result in results],
         )
+
+
+def _certainty(result: QueryResult) -> float | None:
+    first = result.candidates[0] if result.candidates else None
+    return first.score if first is not None and first.calibrated else None
 
 
 def digest(spec: PipelineSpec) -> str:

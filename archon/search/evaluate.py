@@ -1,18 +1,21 @@
 """What one pipeline is worth: scores from the calls, joules from the price list."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from archon.components import Context
+from archon.components.base import Passes
 from archon.metrics import Array, Load, Metrics, Sample, measure
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_phases
 from archon.pipeline.phases import Generate, Job
 from archon.pipeline.pricing import Pricer
+from archon.search.fitting import Fitter
 from archon.spec import PipelineSpec
-from archon.tasks import Query, Task
+from archon.tasks import Query, Task, sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Evaluator:
     Args:
         generate: Makes the calls the store does not hold, see `run_phases`.
         identities: Canonical JSON of a spec's model reference → model identity.
+        limits: Model identity → tokens of prompt and reply together, where that is known.
+        passes: Puts programs to tests; the search remembers what it said of each.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class Evaluator:
         load: Load,
         identities: dict[str, str],
         generate: Generate,
+        limits: Mapping[str, int] | None = None,
+        passes: Passes = sandbox.passes,
     ) -> None:
         self.task = task
         self.load = load
@@ -71,21 +78,43 @@ class Evaluator:
         self._store = store
         self._identities = identities
         self._generate = generate
+        self._limits = limits or {}
+        self._passes = passes
+        self._passes_once = lru_cache(maxsize=1 << 16)(passes)
         self._memory: dict[object, object] = {}
+        self._fitter = Fitter(task, self.bind, store, generate)
 
-    def bind(self, spec: PipelineSpec) -> Pipeline:
-        """Return the spec ready to run, sharing prompts with every other one."""
+    def bind(self, spec: PipelineSpec, *, live: bool = False) -> Pipeline:
+        """Return the spec ready to run, sharing prompts with every other one.
+
+        Args:
+            live: Whether programs are run anew, because what that costs is measured.
+
+        Raises:
+            UsageError: A component cannot run as it is: a reply may be longer than its model
+                takes, or there is no sandbox for the programs it runs.
+        """
         models = {
             alias: self._identities[ref.model_dump_json()] for alias, ref in spec.models.items()
         }
-        return Pipeline(spec, Context(self.task, models, self._memory))
+        limits = {
+            alias: self._limits[identity]
+            for alias, identity in models.items()
+            if identity in self._limits
+        }
+        spec.require_room(limits)
+        passes = self._passes if live else self._passes_once
+        context = Context(self.task, models, self._memory, limits=limits, passes=passes)
+        return Pipeline(spec, context)
 
     def evaluate(self, spec: PipelineSpec, queries: Sequence[Query]) -> Evaluation:
-        """Run a spec over queries and price it.
+        """Run a spec over queries and price it; what it leaves to be fitted is fitted first.
 
         Raises:
+            UsageError: It cannot be fitted.
             EngineError: A model server is gone.
         """
+        spec = self._fitter.fit(spec)
         generated = 0
 
         def generate(model: str, jobs: Sequence[Job]) -> None:

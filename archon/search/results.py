@@ -28,6 +28,7 @@ from archon.metrics import (
     pareto_front,
     resampling,
 )
+from archon.search.certainty import certainty
 from archon.search.config import StudyConfig, meets
 from archon.search.confirm import Block
 from archon.search.evaluate import Evaluation
@@ -137,6 +138,11 @@ def summarise(
             *(_unconfirmed_row(one) for one in others),
         ],
         "components": _components(winner.blocks),
+        "certainty": [
+            {"name": one.spec.name, **found}
+            for one in (winner, *baselines)
+            if (found := certainty(one.blocks)) is not None
+        ],
         "drift": list(drift),
         "importance": dict(importance),
         "rank_correlation": rank_correlation,
@@ -253,8 +259,14 @@ def ladder(complete: Sequence[Tried]) -> list[dict[str, Any]]:
     return rows
 
 
-def manifest(config: StudyConfig, prices: PriceList, price_key: str) -> dict[str, Any]:
-    """Return what a reader needs to repeat the study."""
+def manifest(
+    config: StudyConfig, prices: PriceList, price_key: str, identities: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what a reader needs to repeat the study.
+
+    Args:
+        identities: Zoo name → the identity that the price list knows the model by.
+    """
     return {
         "study": config.study.name,
         "created": _now(),
@@ -264,6 +276,7 @@ def manifest(config: StudyConfig, prices: PriceList, price_key: str) -> dict[str
         "seed": config.study.seed,
         "hardware": dict(prices.fingerprint),
         "energy_basis": prices.basis,
+        "models": dict(identities),
         "price_list": {"key": price_key, **prices.to_json()},
         "versions": _versions(),
         "git_revision": _git_revision(),
@@ -271,10 +284,22 @@ def manifest(config: StudyConfig, prices: PriceList, price_key: str) -> dict[str
 
 
 def exported_spec(
-    spec: PipelineSpec, measured: Mapping[str, Any], provenance: Mapping[str, Any]
+    one: Confirmed, measured: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> PipelineSpec:
-    """Return a spec with what was seen of it and where it comes from."""
-    return spec.model_copy(update={"measured": dict(measured), "provenance": dict(provenance)})
+    """Return a spec with what was seen of it, also of its components, and where it comes from."""
+    queries = sum(len(block.score) for block in one.blocks)
+    components = [
+        {
+            "component": row["component"],
+            "model": row["model"],
+            "calls": row["calls"] / queries,
+            "energy_j": None if row["joules"] is None else row["joules"] / queries,
+            "method": "shared",
+        }
+        for row in _components(one.blocks)
+    ]
+    seen = {**measured, "components": components}
+    return one.spec.model_copy(update={"measured": seen, "provenance": dict(provenance)})
 
 
 def provenance(data: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ choices make up, and may have `baselines(zoo, *, axis=values, …)`.
 
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -17,6 +18,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 from pydantic import ValidationError
 
+import search_spaces
 from archon.errors import UsageError
 from archon.spec import PipelineSpec, first_problem
 from search_spaces.baseline import Baseline
@@ -33,6 +35,9 @@ class Space:
         zoo: Model names the space may use.
         axes: Values for the keyword arguments of its `suggest`.
 
+    Attributes:
+        needs_fit: Whether some of its pipelines have numbers to be fitted.
+
     Raises:
         UsageError: No such space, axes it does not have, or values that give no valid pipeline.
     """
@@ -48,12 +53,11 @@ class Space:
                 raise UsageError(
                     f"axes.{axis}: the space {name} has no such axis; it has {', '.join(known)}"
                 )
-        for baseline in self.baselines():
-            self.at(baseline.params)
+        specs = [self.at(baseline.params) for baseline in self.baselines()]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         dice = optuna.create_study(sampler=RandomSampler(seed=0))
-        for _ in range(CHECKED):
-            self.suggest(dice.ask())
+        specs += [self.suggest(dice.ask()) for _ in range(CHECKED)]
+        self.needs_fit = any(spec.unfitted() is not None for spec in specs)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> PipelineSpec:
         """Return the pipeline a trial's choices make up.
@@ -157,7 +161,7 @@ def _load(name: str) -> ModuleType:
         if error.name not in {dotted, dotted.partition(".")[0]}:
             raise UsageError(f"space {name}: {error}") from error
         if name not in installed:
-            known = sorted({"single", "ensemble", *installed})
+            known = sorted({*_packaged(), *installed})
             raise UsageError(
                 f"space {name}: unknown; there are {', '.join(known)}, or give a dotted path"
             ) from error
@@ -165,6 +169,15 @@ def _load(name: str) -> ModuleType:
     if not callable(getattr(module, "suggest", None)):
         raise UsageError(f"space {name}: {dotted} has no function suggest(trial, zoo, **axes)")
     return module
+
+
+def _packaged() -> list[str]:
+    """Return the names of the spaces that come with the program."""
+    return [
+        name
+        for _, name, _ in pkgutil.iter_modules(search_spaces.__path__)
+        if hasattr(importlib.import_module(f"search_spaces.{name}"), "suggest")
+    ]
 
 
 def _axes_of(suggest: Any) -> list[str]:

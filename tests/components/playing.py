@@ -1,9 +1,10 @@
 """Drives components by hand: what they ask for is answered with what a test says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from archon.components import Candidate, Component, Context, Drawn, State
+from archon.components.base import Ask, UnitTest
 from archon.engines.base import Completion, Request
 from archon.messages import Message
 from archon.tasks import FreeTask
@@ -16,7 +17,7 @@ MODELS = {"m": "identity of m", "judge": "identity of judge"}
 class Played:
     """What came of a component."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]  # or unit tests
     requests: list[Request]
     counts: dict[str, int]
 
@@ -49,23 +50,41 @@ def play(
     candidates: Sequence[Candidate] = (),
     replies: Sequence[str | Completion] = (),
     messages: tuple[Message, ...] = MESSAGES,
+    unit_tests: Sequence[UnitTest] = (),
+    **options,
 ) -> Played:
-    """Run a component on candidates; its requests take the replies in order, all of them."""
-    context = Context(FreeTask(), MODELS)
-    steps = component.run(State("q1", messages, tuple(candidates)), context)
-    asked: list[Request] = []
+    """Run a component on candidates; its requests take the replies in order, all of them.
+
+    `options` go to the context.
+    """
     left = [completion(reply) for reply in replies]
+
+    def answer(request: Request) -> list[Completion]:
+        nonlocal left
+        given, left = left[: request.samples], left[request.samples :]
+        assert len(given) == request.samples, f"no reply for {request}"
+        return given
+
+    state = State("q1", messages, tuple(candidates), tuple(unit_tests))
+    played = converse(component, state, answer, **options)
+    assert not left, f"nobody asked for {left}"
+    return played
+
+
+def converse(
+    component: Component, state: State, answer: Callable[[Request], list[Completion]], **options
+) -> Played:
+    """Run a component with somebody who answers each request."""
+    context = Context(FreeTask(), MODELS, **options)
+    steps = component.run(state, context)
+    asked: list[Request] = []
     sent = None
     while True:
         try:
             requests = steps.send(sent)
         except StopIteration as stop:
-            assert not left, f"nobody asked for {left}"
             counts = {name: count for name, count in context.counts.items() if count}
             return Played(stop.value, asked, counts)
-        sent = []
-        for request in requests:
-            given, left = left[: request.samples], left[request.samples :]
-            assert len(given) == request.samples, f"no reply for {request}"
-            asked.append(request)
-            sent.append(Drawn(request, given))
+        plain = [one.request if isinstance(one, Ask) else one for one in requests]
+        asked += plain
+        sent = [Drawn(request, answer(request)) for request in plain]

@@ -57,6 +57,33 @@ def test_without_candidates_nobody_is_asked():
     assert play(Critic(model="judge"), []).requests == []
 
 
+def test_candidates_may_be_criticised_one_by_one():
+    played = play(
+        Critic(model="judge", mode="pointwise", max_tokens=50),
+        [candidate(text) for text in "aba"],
+        [" Too short.\n", "[1] Good."],
+    )
+    assert [c.critique for c in played.candidates] == ["Too short.", "[1] Good.", "Too short."]
+    assert played.counts == {}
+    for request, text in zip(played.requests, "ab", strict=True):
+        assert request.sampling == Sampling(0.0, 50)
+        assert request.messages[0] == MESSAGES[0]
+        assert request.messages[-1].content.startswith(
+            f"What is 2 + 2?\n\nProposed reply:\n\n{text}\n\nCriticise the proposed reply"
+        )
+
+
+@pytest.mark.parametrize("reply", ["", " \n", failed()])
+def test_one_by_one_a_reply_that_says_nothing_is_counted(reply):
+    played = play(
+        Critic(model="judge", mode="pointwise"),
+        [candidate("a", critique="old"), candidate("b")],
+        [reply, "Good."],
+    )
+    assert [c.critique for c in played.candidates] == [None, "Good."]
+    assert played.counts == {"critic.missing": 1}
+
+
 def test_nothing_is_dropped():
     assert Critic(model="m").most_candidates(7) == 7
 

@@ -39,6 +39,13 @@ def test_the_format_that_is_asked_for_stays_the_last_word():
     assert plain.prompt.endswith("one best reply to the request.")
 
 
+def test_a_length_to_keep_to_is_asked_for_before_the_format():
+    played = play(Fuser(model="judge", max_words=40, instruction="In words."), AB, ["4"])
+    assert played.prompt.endswith("reply to the request. Use at most 40 words. In words.")
+    plain = play(Fuser(model="judge", max_words=40), AB, ["4"])
+    assert plain.prompt.endswith("reply to the request. Use at most 40 words.")
+
+
 def test_a_failed_call_yields_no_candidate_and_is_counted():
     played = play(Fuser(model="judge", samples=2), AB, [failed(), "4"])
     assert played.texts == ["4"]

@@ -1,9 +1,16 @@
+import itertools
+import math
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playing import MESSAGES, candidate, failed, play
+from playing import MESSAGES, candidate, completion, converse, failed, play
+from pydantic import ValidationError
 
+from archon.components import State
 from archon.components.ranker import Ranker, parse_ranking
+from archon.components.room import tokens_over
 from archon.engines.base import Sampling
 
 ABC = [candidate(text) for text in "abc"]
@@ -67,6 +74,129 @@ def test_ids_left_out_follow_as_they_came_and_are_counted():
     played = rank([candidate(text) for text in "abcd"], "[3] > [2]", top_k=4)
     assert played.texts == ["c", "b", "a", "d"]
     assert played.counts == {"ranker.incomplete": 1}
+
+
+def test_a_ranker_that_compares_needs_a_model():
+    for mode in ("listwise", "pairwise"):
+        with pytest.raises(ValidationError, match=f"a {mode} ranker asks a model"):
+            Ranker(mode=mode)
+
+
+# By pairs
+
+STRENGTH = {text: index for index, text in enumerate("abcdefgh")}
+
+
+def duel(position_bias=0.0, silent=()):
+    """A judge of pairs that prefers later letters, and perhaps whatever stands first."""
+
+    def answer(request):
+        one, other = re.findall(r"Reply [AB]:\n\n(.*)\n", request.messages[-1].content)
+        if one[0] in silent or other[0] in silent:
+            return [failed()]
+        lead = STRENGTH[one[0]] - STRENGTH[other[0]] + position_bias
+        first = 1 / (1 + math.exp(-lead))
+        tops = (("A", math.log(first)), ("B", math.log1p(-first)))
+        return [completion("A", top_logprobs=(tops,))]
+
+    return answer
+
+
+def compare(texts, answer, **settings):
+    ranker = Ranker(model="judge", mode="pairwise", **{"top_k": 9} | settings)
+    return converse(ranker, State("q1", MESSAGES, tuple(map(candidate, texts))), answer)
+
+
+@pytest.mark.parametrize("texts", ["abcd", "dcba", "bdac"])
+def test_pairs_give_the_order_whatever_it_was(texts):
+    played = compare(texts, duel())
+    assert played.texts == ["d", "c", "b", "a"]
+    assert len(played.requests) == 12  # 6 pairs, both ways round
+    assert played.counts == {}
+    assert compare(texts, duel(), top_k=2).texts == ["d", "c"]
+
+
+def test_a_judge_that_prefers_a_position_gives_nobody_an_advantage():
+    for texts in itertools.permutations("abc"):
+        assert compare(texts, duel(position_bias=1.5)).texts == ["c", "b", "a"]
+
+
+def test_the_budget_bounds_the_calls():
+    played = compare("abcdefgh", duel(), pairs=5)
+    assert len(played.requests) == 10
+    assert sorted(played.texts) == list("abcdefgh")
+    assert {request.sampling.max_tokens for request in played.requests} == {1}
+
+
+def test_a_pair_without_a_verdict_does_not_count_and_its_candidates_stand_in_the_middle():
+    played = compare("abcd", duel(silent="b"))
+    assert played.texts[0] == "d"
+    assert played.texts[-1] == "a"
+    assert played.counts == {"ranker.unparsed": 6, "ranker.incomplete": 1}
+
+
+def test_when_no_pair_has_a_verdict_the_order_stays():
+    played = compare("cab", lambda _: [failed()])
+    assert played.texts == ["c", "a", "b"]
+    assert played.counts == {"ranker.unparsed": 6, "ranker.incomplete": 1}
+
+
+def test_equal_texts_are_compared_as_one():
+    played = compare("abab", duel())
+    assert played.texts == ["b", "b", "a", "a"]
+    assert len(played.requests) == 2
+    assert compare("aa", duel()).requests == []
+
+
+def test_a_critique_is_shown_with_its_reply():
+    both = (candidate("a", critique="too short"), candidate("b"))
+    played = converse(
+        Ranker(model="judge", mode="pairwise"), State("q1", MESSAGES, both), lambda _: [failed()]
+    )
+    for request in played.requests:
+        assert "a\n\nA critic says: too short\n\n" in request.messages[-1].content
+        assert request.messages[0] == MESSAGES[0]
+
+
+def test_both_replies_of_a_pair_are_shortened_to_fit():
+    texts = ["a " * 500, "b " * 500, "c"]
+    ranker = Ranker(model="judge", mode="pairwise", top_k=3)
+    state = State("q1", MESSAGES, tuple(map(candidate, texts)))
+    played = converse(ranker, state, lambda _: [failed()], limits={"judge": 400})
+    assert played.counts["ranker.shortened"] == 2
+    assert all(tokens_over(request.messages, 1, 400) == 0 for request in played.requests)
+    assert sum(len(request.messages[-1].content) > 500 for request in played.requests) == 2
+    assert played.texts == texts
+
+
+# By score
+
+
+def test_the_highest_score_comes_first_and_ties_stay_as_they_came():
+    candidates = [
+        candidate(text, score=score) for text, score in zip("abc", (0.2, 0.9, 0.2), strict=True)
+    ]
+    played = play(Ranker(mode="score", top_k=3), candidates)
+    assert played.texts == ["b", "a", "c"]
+    assert played.requests == []
+    assert played.counts == {}
+    assert [one.score for one in played.candidates] == [0.9, 0.2, 0.2]
+
+
+def test_candidates_without_a_score_come_last_and_are_counted():
+    played = play(
+        Ranker(mode="score", top_k=3), [candidate("a"), candidate("b", score=0.0), candidate("c")]
+    )
+    assert played.texts == ["b", "a", "c"]
+    assert played.counts == {"ranker.unscored": 2}
+
+
+def test_a_ranker_by_score_asks_no_model_and_reads_no_critiques():
+    with pytest.raises(ValidationError, match="a ranker by score asks no model; leave model out"):
+        Ranker(mode="score", model="judge")
+    assert Ranker(mode="score").model_aliases() == ()
+    assert not Ranker(mode="score").reads_critiques
+    assert Ranker(model="m").reads_critiques
 
 
 # Reading a ranking

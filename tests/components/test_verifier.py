@@ -1,12 +1,15 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playing import MESSAGES, candidate, completion, failed, play
+from playing import MESSAGES, MODELS, candidate, completion, failed, play
 
+from archon.components import Context, Drawn, State
 from archon.components.verifier import TOP_LOGPROBS, Verifier, verdict, yes_probability
 from archon.engines.base import Sampling
+from archon.tasks import FreeTask
 
 ABC = [candidate(text) for text in "abc"]
 
@@ -150,6 +153,67 @@ def test_a_verdict_is_a_last_line_and_nothing_else(text, read):
 
 def test_without_candidates_nobody_is_asked():
     assert judge([], []).requests == []
+
+
+# Until enough have passed
+
+PASS, FAIL = tops(Yes=0.9, No=0.1), tops(Yes=0.1, No=0.9)
+
+
+def rounds(verdicts, first_k, texts=None):
+    """Who is judged in which round, and what is kept."""
+    texts = texts or "abcdefgh"[: len(verdicts)]
+    said = dict(zip(dict.fromkeys(texts), verdicts, strict=False))
+    asked = []
+
+    def answer(request):
+        text = re.search(r"reply:\n\n(.*)\n", request.messages[-1].content)[1]
+        asked.append(text)
+        return [said[text]]
+
+    verifier = Verifier(model="judge", first_k=first_k)
+    steps = verifier.run(
+        State("q1", MESSAGES, tuple(map(candidate, texts))), context := Context(FreeTask(), MODELS)
+    )
+    sent, each = None, []
+    while True:
+        try:
+            requests = steps.send(sent)
+        except StopIteration as stop:
+            kept = "".join(one.text for one in stop.value)
+            return each, kept, context.counts["verifier.unjudged"]
+        sent = [Drawn(request, answer(request)) for request in requests]
+        each.append("".join(asked[-len(requests) :]))
+
+
+def test_it_stops_when_enough_have_passed():
+    assert rounds([PASS, FAIL, PASS], 1) == (["a"], "a", 2)
+    assert rounds([FAIL, FAIL, PASS, PASS], 1) == (["a", "b", "c"], "c", 1)
+
+
+def test_as_many_are_asked_about_at_a_time_as_are_still_lacking():
+    assert rounds([PASS, FAIL, FAIL, PASS, PASS, PASS], 3) == (["abc", "de"], "ade", 1)
+    assert rounds([PASS, PASS], 5) == (["ab"], "ab", 0)
+
+
+def test_too_few_passes_are_kept_and_none_keeps_all():
+    assert rounds([FAIL, PASS, FAIL], 2) == (["ab", "c"], "b", 0)
+    assert rounds([FAIL, FAIL, FAIL], 2) == (["ab", "c"], "abc", 0)
+
+
+def test_equal_texts_pass_together_and_count_each():
+    assert rounds([PASS, PASS], 2, texts="aabb") == (["a"], "aa", 2)
+    assert rounds([PASS, PASS], 3, texts="aabb") == (["ab"], "aab", 0)
+
+
+@given(st.lists(st.booleans(), max_size=8), st.integers(1, 8))
+def test_no_call_is_made_that_one_after_another_would_not_make(passing, first_k):
+    each, kept, _ = rounds([PASS if one else FAIL for one in passing], first_k)
+    places = [index for index, one in enumerate(passing) if one]
+    needed = len(passing) if len(places) < first_k else places[first_k - 1] + 1
+    assert len("".join(each)) == needed
+    passed = [index for index in places if index < needed]
+    assert kept == "".join("abcdefgh"[index] for index in passed or range(len(passing)))
 
 
 def test_all_may_pass():

@@ -1,5 +1,6 @@
 """One query's walk through the layers, driven by hand."""
 
+import re
 from typing import ClassVar, Literal
 
 import pytest
@@ -50,6 +51,33 @@ def test_a_layer_reads_what_the_one_before_it_wrote():
     assert ranker.place == "3.0 ranker"
     assert "Critique" not in ranker.request.messages[-1].content
     assert [c.text for c in finish(walk, [draw(ranker, "[2] > [1]")])] == ["four"]
+
+
+def test_unit_tests_stay_while_candidates_change():
+    tests = {"type": "unit_test_generator", "model": "n"}
+    evaluator = {"type": "unit_test_evaluator", "model": "m"}
+    other = tests | {"model": "m"}
+    warm = tests | {"temperature": 1}
+    walk = pipeline([tests, other], generators(1), [warm], [FUSER], [evaluator]).walk(query(1))
+    first, second = next(walk)
+    assert (first.place, second.place) == ("0.0 unit_test_generator", "0.1 unit_test_generator")
+    said = ['{"tests": ["even"]}', '{"tests": ["even", "small"]}', '{"tests": ["small", "odd"]}']
+    (asked,) = walk.send([draw(first, said[0]), draw(second, said[1])])
+    (third,) = walk.send([draw(asked, "2")])
+    (fuser,) = walk.send([draw(third, said[2])])
+    judged = walk.send([draw(fuser, "two", "three")])
+    assert [
+        re.search("Statement: (.*)", one.request.messages[-1].content)[1] for one in judged
+    ] == [
+        "even",
+        "small",
+        "odd",
+    ] * 2
+    yes = Completion("Yes", "stop", 5, 1, top_logprobs=((("Yes", -0.1),),))
+    no = Completion("No", "stop", 5, 1, top_logprobs=((("No", -0.1),),))
+    replies = [no, no, no, yes, no, no]
+    drawn = [Drawn(one.request, [reply]) for one, reply in zip(judged, replies, strict=True)]
+    assert [c.text for c in finish(walk, drawn)] == ["three", "two"]
 
 
 def test_every_layer_is_asked_about_the_messages_of_the_query():

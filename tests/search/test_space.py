@@ -21,6 +21,11 @@ VOTES, JUDGES = ["vote", "confident_vote"], ["rank", "verify"]
 FUSES = ["fuse", "critique", "rank_fuse"]
 
 
+def weaves(zoo: Sequence[str]) -> int:
+    """Two methods on free verifiers; on a judge as well, with two thresholds."""
+    return 2 + 2 * 2 * len(zoo)
+
+
 def small_ensemble(zoo: Sequence[str], **axes: Any) -> Space:
     given = {"styles": STYLES, "samples": [1, 2, 4], "temperatures": [0.3, 0.9]}
     return Space("ensemble", zoo, given | axes)
@@ -41,6 +46,7 @@ def test_ensemble_holds_the_product_of_its_axes() -> None:
     # Of one model: absent; once (greedy: no temperature); 2 or 4 times at 2 temperatures.
     ways = {0: 1, 1: ASKS, 2: 2 * ASKS, 4: 2 * ASKS}
     finishes = len(VOTES) + len(JUDGES) * len(zoo) + len(FUSES) * len(zoo) * len(STYLES)
+    finishes += weaves(zoo)
     expected = 0
     for a, ways_a in ways.items():
         for b, ways_b in ways.items():
@@ -54,7 +60,7 @@ def test_ensemble_holds_the_product_of_its_axes() -> None:
 
 
 def test_one_model_needs_no_choice_of_judge() -> None:
-    finishes = len(VOTES) + len(JUDGES) + len(FUSES) * len(STYLES)
+    finishes = len(VOTES) + len(JUDGES) + len(FUSES) * len(STYLES) + weaves(["a"])
     specs = points(small_ensemble(["a"]))
     assert len(specs) == ASKS + ASKS + 2 * 2 * ASKS * finishes
 
@@ -109,13 +115,14 @@ def test_ensemble_baselines_are_each_model_alone_its_plurality_and_the_recipe() 
         "a plurality of 4": ASKS,
         "b alone": ASKS,
         "b plurality of 4": ASKS,
+        "b weave of 4": ASKS,
         "generate, rank, fuse": ASKS,
     }
 
 
 def test_baselines_keep_to_the_axes() -> None:
     families = {b.family for b in small_ensemble(["a"], samples=[1, 2]).baselines()}
-    assert families == {"a alone", "a plurality of 2", "generate, rank, fuse"}
+    assert families == {"a alone", "a plurality of 2", "a weave of 2", "generate, rank, fuse"}
     families = {b.family for b in small_ensemble(["a"], samples=[1]).baselines()}
     assert families == {"a alone"}
     families = {b.family for b in small_ensemble(["a"], finishes=["confident_vote"]).baselines()}
@@ -177,6 +184,9 @@ def test_packaged_spaces_have_the_axes_their_configuration_sets() -> None:
         "samples",
         "temperatures",
         "finishes",
+        "verifiers",
+        "methods",
+        "thresholds",
     }
     assert set(single.suggest.__kwdefaults__ or ()) == {"styles"}
     for module in (single, ensemble):
