@@ -1,0 +1,1 @@
+"""Weak verifiers on real candidates."""
