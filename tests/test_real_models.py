@@ -5,6 +5,7 @@ One study is killed in the middle of its trials, continued, exported, replayed a
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from archon.search.replay import stored_study
+from archon.search.space import Space
 from archon.spec import load_spec
 
 pytestmark = pytest.mark.vllm
@@ -171,3 +174,23 @@ def test_the_export_answers_a_question_and_accounts_for_it(study: Path) -> None:
     assert all(call["completion_tokens"] > 0 for call in answer["calls"])
     shares = sum(call["energy_j"] for call in answer["calls"])
     assert shares == pytest.approx(answer["energy_j"])
+
+
+def test_a_weaver_of_the_study_answers_with_p_correct(study: Path, tmp_path: Path) -> None:
+    """Fitted on the fit split from the ledger, exported, and run on a question of its own."""
+    with stored_study(study) as stored:
+        space = Space("ensemble", stored.config.models, stored.config.axes)
+        point = next(one for one in space.baselines() if "weave" in one.family)
+        select = stored.evaluator.task.splits["select"]
+        evaluation = stored.evaluator.evaluate(space.at(point.params), select)
+    assert evaluation.spec.unfitted() is None
+    path = tmp_path / "weave.yaml"
+    path.write_text(evaluation.spec.to_yaml())
+    command = [sys.executable, "-m", "archon.cli", "run", str(path), "What is 12 + 31?"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=study.parent
+    )
+    assert done.returncode == 0, done.stderr
+    told = re.search(r"^P\(correct\) (\d\.\d+)$", done.stdout, re.MULTILINE)
+    assert told is not None, done.stdout
+    assert 0 < float(told[1]) < 1

@@ -54,7 +54,8 @@ class Cascade(Nested):
             if self.accept == "score" and not any(part.gives_scores for part in stage[-1]):
                 raise ValueError(
                     f"stages[{number}]: nothing in its last layer says how likely its answer is "
-                    "correct; end it with a weaver, or accept by agreement or confidence"
+                    "correct; end it with a weaver or a verifier, or accept by agreement or "
+                    "confidence"
                 )
         return self
 
@@ -66,7 +67,8 @@ class Cascade(Nested):
             if not whole:
                 return end.candidates
             last = number + 1 == len(self.stages)
-            if last or self._sure(end.candidates, self.thresholds[number]):
+            # Later stages are fitted on all queries, not only on those that would reach them.
+            if last or (not self.needs_fit and self._sure(end.candidates, self.thresholds[number])):
                 context.counts[f"cascade.stage {number + 1}"] += 1
                 break
             earlier = end.candidates + earlier if self.keep else ()

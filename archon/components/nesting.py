@@ -1,5 +1,6 @@
 """Layers of components: how they are read, in what order they may stand, how they run."""
 
+import json
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, Any, ClassVar, Self
@@ -171,12 +172,13 @@ class Nested(Component):
         """Raise `ValueError` where a component of a pipeline stands where it cannot."""
         for number, layers in enumerate(self.inner):
             check_order(layers, f"{self.holds}[{number}]", _draws)
-            for part in layers[0]:
-                if isinstance(part, Nested):
-                    raise ValueError(
-                        f"{self.holds}[{number}][0]: a {part.type} in a {self.type}; one level of "
-                        "nesting is enough"
-                    )
+            for depth, layer in enumerate(layers):
+                for part in layer:
+                    if isinstance(part, Nested):
+                        raise ValueError(
+                            f"{self.holds}[{number}][{depth}]: a {part.type} in a {self.type}; one "
+                            "level of nesting is enough"
+                        )
 
     def leaving(self) -> list[int]:
         """Return how many candidates can leave each pipeline."""
@@ -234,7 +236,8 @@ class Nested(Component):
 
 
 def _draws(component: Component) -> Hashable:
-    return component.key
+    settings = component.meaning() | {"samples": None}
+    return json.dumps(settings, sort_keys=True), component.model_aliases()
 
 
 def _up_to_unfitted(layers: Layers) -> Layers | None:

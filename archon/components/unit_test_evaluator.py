@@ -56,7 +56,7 @@ class UnitTestEvaluator(Component):
     Without a model, it runs Python tests in the sandbox, each on the code of a reply; a reply
     without code passes none. Calls: none, but a run per distinct text and test, about 60 ms each;
     ``unit_test_evaluator.sandbox_runs`` and ``unit_test_evaluator.sandbox_cpu_ms`` count them.
-    What they spend is in every measured window; for prices, `Context.cpu_s` has it by query.
+    What they spend is in every measured window and in no price: prices are of tokens.
     """
 
     type: Literal["unit_test_evaluator"] = "unit_test_evaluator"

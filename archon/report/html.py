@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from archon.errors import UsageError
+from archon.report.diagram import diagram
 from archon.report.page import (
+    bar,
     cards,
     count,
     document,
@@ -15,6 +18,7 @@ from archon.report.page import (
     table,
     write_page,
 )
+from archon.report.pipeline_tree import pipeline_tree
 from archon.report.results import ComponentEnergy, Results, Row, load_results
 from archon.report.svg import inline_svg
 from archon.report.tables import (
@@ -24,6 +28,7 @@ from archon.report.tables import (
     format_number,
     format_si,
 )
+from archon.spec import parse_spec
 
 _GOOD_VERDICTS = {"winner_beats_baselines", "winner_meets_alone"}
 
@@ -194,7 +199,7 @@ def _importance(results: Results) -> str:
         results.summary.importance.items(), key=lambda item: item[1] or 0.0, reverse=True
     )
     told = [(name, share) for name, share in shares if share is None or share >= 0.005]
-    lines = [(escape(name), format_number(share, 2), _bar(share)) for name, share in told]
+    lines = [(escape(name), format_number(share, 2), bar(share)) for name, share in told]
     note = f"Share of the variation of {escape(results.summary.objective.metric)} over the trials."
     if len(told) < len(shares):
         note += f" {len(shares) - len(told)} more parameters have less than 0.005."
@@ -217,7 +222,7 @@ def _components(results: Results) -> str:
                 count(part.calls),
                 format_si(part.joules, "J"),
                 UNMEASURED if share is None else f"{share:.0%}",
-                _bar(share),
+                bar(share),
             )
         )
     heads = ("component", "model", "calls", "energy (J)", "share", "")
@@ -239,7 +244,7 @@ def _by_model(parts: Sequence[ComponentEnergy], total: float) -> list[tuple[str,
         calls = sum(part.calls or 0 for part in own)
         shown = UNMEASURED if share is None else f"{share:.0%}"
         lines.append(
-            (escape(model or UNMEASURED), count(calls), format_si(joules, "J"), shown, _bar(share))
+            (escape(model or UNMEASURED), count(calls), format_si(joules, "J"), shown, bar(share))
         )
     return lines
 
@@ -347,15 +352,20 @@ def _quality(results: Results) -> str:
 def _spec(results: Results) -> str:
     if results.spec_yaml is None:
         return "<section><p>Nothing was exported.</p></section>"
-    return (
-        "<section><details><summary>The exported pipeline, best.yaml</summary>"
-        f"<pre>{escape(results.spec_yaml)}</pre></details></section>"
+    try:
+        picture = diagram(pipeline_tree(parse_spec(results.spec_yaml, "best.yaml")))
+    except UsageError as error:
+        picture = f"<p>Not drawn: {escape(str(error))}.</p>"
+    note = (
+        "From top to bottom; what stands side by side runs at once, or instead of each other. "
+        "Calls and tokens: limits for one query. Measured: per query of the confirm run; a part's "
+        "joules are its share of the windows', by price."
     )
-
-
-def _bar(share: float | None) -> str:
-    width = 0.0 if share is None else 100 * min(max(share, 0.0), 1.0)
-    return f'<div class="bar"><div style="width:{width:.1f}%"></div></div>'
+    body = (
+        f"{picture}<details><summary>best.yaml</summary>"
+        f"<pre>{escape(results.spec_yaml)}</pre></details>"
+    )
+    return section(results.summary.energy, "The exported pipeline", note, body)
 
 
 def _part(share: float | None) -> str:

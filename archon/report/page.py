@@ -129,6 +129,12 @@ def text(plain: str) -> str:
     return escape(printable(plain))
 
 
+def bar(share: float | None) -> str:
+    """A bar of so much of the width, of 1."""
+    width = 0.0 if share is None else 100 * min(max(share, 0.0), 1.0)
+    return f'<div class="bar"><div style="width:{width:.1f}%"></div></div>'
+
+
 def interval_below(value: str) -> str:
     """`3.21 [3.10, 3.35]` with its interval on a line of its own."""
     number, bracket, interval = value.partition(" [")

@@ -33,14 +33,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments.weak_verifiers", description=(__doc__ or "").splitlines()[0]
     )
     parts = parser.add_subparsers(required=True, metavar="PART")
-    one = parts.add_parser("collect", help="run models and verifiers (three quarters of an hour)")
-    one.add_argument("--per-kind", type=int, default=50, help="queries of each kind (50)")
-    one.add_argument("--seed", type=int, default=11, help="of the queries (11)")
+    one = parts.add_parser("collect", help="run models and verifiers (a quarter of an hour)")
+    one.add_argument("--per-kind", type=int, default=60, help="queries of each kind (60)")
+    one.add_argument("--seed", type=int, default=12, help="of the queries (12)")
     one.add_argument("--work", type=Path, default=Path("outputs/weak_verifiers"))
-    one.add_argument("--output", type=Path, default=HERE)
+    one.add_argument("--output", type=Path, default=HERE / "fresh")
     one.set_defaults(act=_collect)
     one = parts.add_parser("compare", help="compare ways to choose, on the data set")
-    one.add_argument("--folder", type=Path, default=HERE, help="where the data set is")
+    one.add_argument("--folder", type=Path, default=HERE / "fresh", help="where the data set is")
     one.set_defaults(act=_compare)
     return parser
 

@@ -10,8 +10,10 @@ from archon.report.drawing import INK, Figure, drawing_style, to_svg
 from archon.report.labels import place_labels
 from experiments.sheet import Sheet
 from experiments.weak_verifiers.standings import (
+    DRAWS,
     DataSet,
     Standing,
+    believed,
     by_verifiers,
     everything,
     interval,
@@ -53,7 +55,9 @@ def show(data: DataSet, collected: Mapping[str, Any], told: Callable[[str], None
         _writers(collected, data),
         _verifiers(data, collected, areas),
         _methods(data, standings, plurality, energy),
+        _believed(data, areas),
         _sets(sets, energy),
+        _ladder(data, energy),
     ]
     return Shown(
         sheets,
@@ -143,6 +147,40 @@ def _methods(
     return Sheet(
         f"who chooses best (energy of verifiers: {energy})",
         ("choice by", "labels", "accuracy", "beyond plurality", *kinds, "Brier", "J/query"),
+        rows,
+    )
+
+
+def _believed(data: DataSet, areas: Mapping[str, Any]) -> Sheet:
+    methods = ("em", "continuous", "naive_bayes")
+    few = {method: believed(data, method, 0.05) for method in methods}
+    every = {method: believed(data, method, 1.0) for method in methods}
+    rows = []
+    for index, name in enumerate(data.scores.verifiers):
+        cells = []
+        for method in methods:
+            column = few[method][:, index]
+            low, high = np.quantile(column, [0.1, 0.9])
+            cells.append(f"{column.mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+        cells += [f"{every[method][0, index]:+.2f}" for method in methods]
+        rows.append((name, f"{areas[name][0]:.3f}", *cells))
+    return Sheet(
+        f"what is believed of each verifier (TPR + TNR - 1): with 5% labels, mean and 10% to 90% "
+        f"of {DRAWS} draws; with all",
+        ("verifier", "AUC", *(f"{m} 5%" for m in methods), *(f"{m} 100%" for m in methods)),
+        rows,
+    )
+
+
+def _ladder(data: DataSet, energy: str) -> Sheet:
+    labelled = replace(data.scores.training(), labels=data.correct)
+    rows = [
+        (f"{rung.energy_j:.2f}", f"{rung.accuracy:.3f}", ", ".join(rung.verifiers))
+        for rung in Weaver("logistic").ladder(labelled).rungs
+    ]
+    return Sheet(
+        f"which verifiers to run within a budget, by logistic with all labels (energy: {energy})",
+        ("J/query", "expected accuracy", "verifiers"),
         rows,
     )
 

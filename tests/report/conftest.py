@@ -6,6 +6,12 @@ from typing import Any
 import pytest
 from results_content import LADDER, LADDER_COLUMNS, TRIAL_COLUMNS, Folder, summary, trials
 
+SPEC = """archon: 1
+name: vote-4x-0.5b
+models: {m: {zoo: tiny}}
+layers: [[{type: generator, model: m}]]
+"""
+
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Folder:
@@ -13,7 +19,7 @@ def make_folder(tmp_path: Path) -> Folder:
         content: dict[str, Any] | None = None,
         rows: list[dict[str, Any]] | None = None,
         ladder: list[dict[str, Any]] | None = None,
-        spec: str = "archon: 1\nname: vote-4x-0.5b\n",
+        spec: str = SPEC,
     ) -> Path:
         text = json.dumps(summary() if content is None else content)
         (tmp_path / "summary.json").write_text(text)

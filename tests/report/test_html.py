@@ -30,6 +30,8 @@ def test_the_report_reads_from_verdict_to_spec(make_folder: Folder) -> None:
         "generator takes 59% of the joules.",
         "What the search cost",
         "Priced against confirmed",
+        "The exported pipeline",
+        "generator m",
         "name: vote-4x-0.5b",
     )
     places = [text.find(part) for part in parts]
@@ -39,7 +41,7 @@ def test_the_report_reads_from_verdict_to_spec(make_folder: Folder) -> None:
 
 def test_the_energy_basis_stands_in_every_title(make_folder: Folder) -> None:
     titles = re.findall(r"<h2>.*?</h2>", render_report(make_folder()))
-    assert len(titles) == 7
+    assert len(titles) == 8
     assert all("energy: cpu+dram estimated" in title for title in titles)
     assert "<strong>estimated</strong>" in render_report(make_folder())
 

@@ -180,6 +180,12 @@ def test_the_export_carries_what_was_seen_and_where_it_comes_from(
     assert (measured["queries"], measured["repeats"]) == (64, 2)
     assert measured["on_select"]["accuracy"] == summary["best"]["accuracy"]
     assert measured["on_select"]["method"] == "priced"
+    parts = measured["components"]
+    assert {part["method"] for part in parts} == {"shared"}
+    assert sum(part["energy_j"] for part in parts) == pytest.approx(measured["energy_j"])
+    assert sum(part["calls"] for part in parts) * 64 * 2 == sum(
+        part["calls"] for part in summary["components"]
+    )
     assert provenance["study"] == "world"
     assert provenance["verdict"] == "winner_beats_baselines"
     assert provenance["energy_basis"] == "cpu"
@@ -194,6 +200,7 @@ def test_the_manifest_repeats_the_study(finished: tuple[World, Outcome], folder:
     assert manifest["config_sha256"] == config.fingerprint()
     assert manifest["task_sha256"] == config.task.fingerprint()
     assert manifest["price_list"]["models"].keys() == {"small@1", "big@1"}
+    assert manifest["models"] == {"small": "small@1", "big": "big@1"}
     assert manifest["seed"] == 1
 
 
