@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from archon.components import COMPONENTS, Component
-from archon.components.nesting import Layer, check_order
+from archon.components.nesting import Layer, Nested, check_order
 from archon.errors import UsageError
 
 
@@ -83,6 +83,10 @@ class PipelineSpec(BaseModel):
                             f"under 'models'; there are: {known}"
                         )
         check_order(self.layers, "layers", self._draws)
+        for depth, layer in enumerate(self.layers):
+            for index, component in enumerate(layer):
+                if isinstance(component, Nested):
+                    component.check_inner(f"layers[{depth}][{index}].", self._draws)
         return self
 
     @cached_property
@@ -103,8 +107,7 @@ class PipelineSpec(BaseModel):
     def _draws(self, component: Component) -> str:
         """Return what tells a component's samples from another's; their number does not."""
         settings, models = self._meaning(component)
-        settings.pop("samples", None)
-        return json.dumps([settings, models], sort_keys=True)
+        return json.dumps([component.draws(settings), models], sort_keys=True)
 
     def used_models(self) -> tuple[str, ...]:
         """Return the aliases the layers call, in the order of `models`."""
@@ -207,6 +210,8 @@ def parse_spec(text: str, where: str) -> PipelineSpec:
     """
     try:
         data = yaml.safe_load(text)
+    except RecursionError as error:
+        raise UsageError(f"{where}: nested too deeply; a spec is YAML or JSON") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -218,6 +223,8 @@ def parse_spec(text: str, where: str) -> PipelineSpec:
         return PipelineSpec.model_validate(data)
     except ValidationError as error:
         raise UsageError(f"{where}: {first_problem(error)}") from error
+    except RecursionError as error:
+        raise UsageError(f"{where}: a part of it contains itself") from error
 
 
 def load_spec(path: str | Path) -> PipelineSpec:

@@ -147,10 +147,13 @@ def _route(
     cheap, dear = make.generator("first"), make.generator("second")
     by = make.trial.suggest_categorical("by", list(routes)) if len(routes) > 1 else routes[0]
     threshold = make.trial.suggest_categorical("threshold", list(thresholds))
-    route = Route(branches=(((cheap,),), ((dear,),)), by=by, threshold=threshold)
+    branches = tuple(((one,), *_vote(one.samples)) for one in (cheap, dear))
+    route = Route.model_validate(
+        {"type": "route", "branches": branches, "by": by, "threshold": threshold}
+    )
     which = f"below {threshold:g}" if by == "learned" else f"{by} above {threshold:g}"
     told = f"{make.name(cheap)}, {which} by route {make.name(dear)}"
-    return [(route,), *_vote(route.most_candidates(0))], told
+    return [(route,)], told
 
 
 def baselines(

@@ -252,6 +252,24 @@ def test_one_model_under_two_aliases_draws_the_same_samples_too():
     assert told.startswith("layers[0][1] (generator): draws the same samples")
 
 
+def test_a_spec_that_contains_itself_is_told_in_one_line():
+    itself = "&c {type: cascade, thresholds: [0.5], stages: [[[*c]], [[*c]]]}"
+    text = f"models: {{m: {{zoo: a}}}}\nlayers: [[{itself}]]"
+    with pytest.raises(UsageError, match="here: a part of it contains itself"):
+        parse_spec(text, "here")
+    with pytest.raises(UsageError, match="here: nested too deeply"):
+        parse_spec("[" * 3000, "here")
+
+
+def test_two_aliases_of_a_model_draw_the_same_samples_inside_a_stage_too():
+    a = {"type": "generator", "model": "a", "temperature": 0.5, "samples": 2}
+    stages = [[[a, a | {"model": "b"}]], [[a | {"model": "c"}]]]
+    cascade = {"type": "cascade", "stages": stages, "thresholds": [0.5], "accept": "agreement"}
+    models = {"a": {"zoo": "x"}, "b": {"zoo": "x"}, "c": {"zoo": "y"}}
+    with pytest.raises(ValueError, match=r"layers\[0\]\[0\]\.stages\[0\]\[0\]\[1\]"):
+        PipelineSpec.model_validate({"models": models, "layers": [[cascade]]})
+
+
 @pytest.mark.parametrize(
     "layers",
     [

@@ -270,7 +270,12 @@ class Weaver:
         chance, truth = np.concatenate(chances), np.concatenate(truths)
         self.calibrator_ = Calibrator.fit(chance, truth == 1, self.calibrate)
         if len(truth) >= FEWEST:
-            self.calibration_error_ = calibration_error(self.calibrator_.apply(chance), truth)
+            held_out = np.empty_like(chance)
+            for fold in range(FOLDS):
+                seen = np.arange(len(truth)) % FOLDS != fold
+                others = Calibrator.fit(chance[seen], truth[seen] == 1, self.calibrator_.kind)
+                held_out[~seen] = others.apply(chance[~seen])
+            self.calibration_error_ = calibration_error(held_out, truth)
 
     def _inputs(self, scores: Any, answers: Any) -> tuple[Floats, Any]:
         self._require_fitted()

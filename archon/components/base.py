@@ -268,7 +268,7 @@ class Component(BaseModel):
         gives_scores: Whether it says of candidates how likely they are correct.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     type: str
 
@@ -331,7 +331,10 @@ class Component(BaseModel):
         return False
 
     def fit(
-        self, rows: Sequence[Sequence[Candidate]], correct: Sequence[Sequence[bool]], seed: int
+        self,
+        rows: Sequence[Sequence[Candidate]],  # noqa: ARG002 - for those that need it
+        correct: Sequence[Sequence[bool]],  # noqa: ARG002
+        seed: int,  # noqa: ARG002
     ) -> Self:
         """Return the same with its numbers fitted.
 
@@ -343,11 +346,15 @@ class Component(BaseModel):
         Raises:
             UsageError: The candidates do not allow it.
         """
-        raise TypeError(f"a {self.type} has nothing to fit ({len(rows)}, {len(correct)}, {seed})")
+        raise TypeError(f"a {self.type} has nothing to fit")
 
     def meaning(self) -> dict[str, Any]:
         """Return the settings that make up what it does, without model aliases, as plain JSON."""
         return self.model_dump(mode="json", exclude={"model"})
+
+    def draws(self, settings: dict[str, Any]) -> object:
+        """Return what of its `meaning` decides which samples are drawn; their number does not."""
+        return {name: value for name, value in settings.items() if name != "samples"}
 
     def model_aliases(self) -> tuple[str, ...]:
         """Return the model aliases the component calls."""

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from archon.components.base import Candidate, Context, State, Steps, register
-from archon.components.nesting import Layers, Nested
+from archon.components.generator import Sampled
+from archon.components.nesting import Layers, Nested, part_draws
 
 Accept = Literal["score", "agreement", "confidence"]
 
@@ -36,7 +37,7 @@ class Cascade(Nested):
 
     type: Literal["cascade"] = "cascade"
     stages: tuple[Layers, ...] = Field(min_length=2)
-    thresholds: tuple[float, ...]
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     accept: Accept = "score"
     keep: bool = False
 
@@ -50,12 +51,26 @@ class Cascade(Nested):
                 "each stage but the last"
             )
         self.check_inner()
-        for number, stage in enumerate(self.stages[:-1]):
+        for number, (stage, leaving) in enumerate(
+            zip(self.stages[:-1], self.leaving(), strict=False)
+        ):
+            if self.accept == "agreement" and leaving < 2:
+                raise ValueError(
+                    f"stages[{number}]: one candidate always agrees with itself; let several leave "
+                    "the stage, and vote after the cascade"
+                )
             if self.accept == "score" and not any(part.gives_scores for part in stage[-1]):
                 raise ValueError(
                     f"stages[{number}]: nothing in its last layer says how likely its answer is "
                     "correct; end it with a weaver or a verifier, or accept by agreement or "
                     "confidence"
+                )
+        if self.keep:
+            drawn = [part_draws(part) for part in self.parts if isinstance(part, Sampled)]
+            if len(set(drawn)) < len(drawn):
+                raise ValueError(
+                    "keep: two stages draw the same samples, which would then count twice; leave "
+                    "keep out, or draw others"
                 )
         return self
 

@@ -1,6 +1,7 @@
 """The generator: draws samples for the question, in a prompt style."""
 
-from typing import ClassVar, Literal
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,6 +41,10 @@ class Sampled(Component):
     def sampling(self) -> Sampling:
         """The sampling parameters as a request carries them."""
         return Sampling(self.temperature, self.max_tokens, self.top_p, self.stop, logprobs=True)
+
+    def draws(self, settings: dict[str, Any]) -> object:  # noqa: ARG002 - of its requests alone
+        """See `Component.draws`."""
+        return asdict(self.sampling), self.asked()
 
     def asked(self) -> str:
         """Return the instruction put after the question (`instruction` wins over `style`)."""

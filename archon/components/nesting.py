@@ -168,10 +168,17 @@ class Nested(Component):
         """All components of the pipelines, in order."""
         return tuple(part for layers in self.inner for layer in layers for part in layer)
 
-    def check_inner(self) -> None:
-        """Raise `ValueError` where a component of a pipeline stands where it cannot."""
+    def check_inner(
+        self, where: str = "", draws: Callable[[Component], Hashable] | None = None
+    ) -> None:
+        """Raise `ValueError` where a component of a pipeline stands where it cannot.
+
+        Args:
+            where: Put before each place.
+            draws: See `check_order`; by aliases if left out.
+        """
         for number, layers in enumerate(self.inner):
-            check_order(layers, f"{self.holds}[{number}]", _draws)
+            check_order(layers, f"{where}{self.holds}[{number}]", draws or part_draws)
             for depth, layer in enumerate(layers):
                 for part in layer:
                     if isinstance(part, Nested):
@@ -182,7 +189,7 @@ class Nested(Component):
 
     def leaving(self) -> list[int]:
         """Return how many candidates can leave each pipeline."""
-        return [check_order(layers, self.holds, _draws) for layers in self.inner]
+        return [check_order(layers, self.holds, part_draws) for layers in self.inner]
 
     def run_inner(
         self, number: int, state: State, context: Context, called: str
@@ -235,9 +242,10 @@ class Nested(Component):
         return type(self)(**settings | dict(changes))
 
 
-def _draws(component: Component) -> Hashable:
-    settings = component.meaning() | {"samples": None}
-    return json.dumps(settings, sort_keys=True), component.model_aliases()
+def part_draws(component: Component) -> Hashable:
+    """Return what tells a component's samples from another's, models by their aliases."""
+    drawn = component.draws(component.meaning())
+    return json.dumps(drawn, sort_keys=True), component.model_aliases()
 
 
 def _up_to_unfitted(layers: Layers) -> Layers | None:

@@ -119,7 +119,10 @@ class Weaver(Component):
         answers = _answers([candidates], len(candidates))
         yield from self._ask([i for i in used if i not in paid], scores, state, context)
         decision = weaver.decide(scores, answers)
-        if paid and self.threshold is not None and decision.probability[0] >= self.threshold:
+        settled = bool(
+            paid and self.threshold is not None and decision.probability[0] >= self.threshold
+        )
+        if settled:
             context.counts["weaver.settled"] += 1
         elif paid:
             yield from self._ask(paid, scores, state, context)
@@ -127,9 +130,13 @@ class Weaver(Component):
         chance = weaver.calibrator_.apply(weaver.predict_proba(scores, answers))[0]
         best = int(decision.selected[0])
         order = sorted(range(len(candidates)), key=lambda i: (i != best, -chance[i]))
-        judged = [replace(candidates[i], score=float(chance[i]), calibrated=True) for i in order]
-        different = {one.answer or f"\n{one.text}": one for one in reversed(judged)}
-        return tuple(list(different.values())[::-1][: self.top_k])
+        # Of free verifiers alone it is what decides, not what it was calibrated to be.
+        calibrated = weaver.calibrator_.kind != "none" and not settled
+        different: dict[str, Candidate] = {}
+        for i in order:
+            one = replace(candidates[i], score=float(chance[i]), calibrated=calibrated)
+            different.setdefault(one.answer or f"\n{one.text}", one)
+        return tuple(different.values())[: self.top_k]
 
     def _ask(
         self, which: Iterable[int], scores: Floats, state: State, context: Context

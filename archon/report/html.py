@@ -284,6 +284,7 @@ def _search_cost(results: Results) -> str:
         ("distinct pipelines", count(cost.distinct)),
         ("stopped early", count(cost.pruned)),
         ("calls generated", count(cost.calls_generated)),
+        ("of these, to fit weavers and routers", count(cost.calls_fit)),
         ("calls reused", count(cost.calls_reused)),
         ("energy charged to trials", format_si(cost.joules_charged, "J")),
         ("energy spent", format_si(cost.joules, "J")),

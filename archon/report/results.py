@@ -186,6 +186,7 @@ class SearchCost(_Record):
     distinct: int | None = None
     pruned: int | None = None
     calls_generated: int | None = None
+    calls_fit: int | None = None
     calls_reused: int | None = None
     joules_charged: Number = None
     joules: Number = None

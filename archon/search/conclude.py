@@ -198,14 +198,15 @@ class Conclusion:
     ) -> dict[str, Any]:
         search, totals, loading = self.search, self.totals, self.generator.loading
         stopped = sum(one.stopped for one in search.tried.values())
-        used, generated = totals.get("calls_used"), totals.get("calls_generated")
+        generated, fit = totals.get("calls_generated"), totals.get("calls_fit")
         joules = None if totals.get("unmetered_s") else totals.get("joules")
         return {
             "trials": len(search.study.get_trials(deepcopy=False)),
             "distinct": len(search.tried),
             "pruned": stopped,
             "calls_generated": int(generated),
-            "calls_reused": int(used - generated),
+            "calls_fit": int(fit),
+            "calls_reused": int(totals.get("calls_used") - (generated - fit)),
             "joules_charged": totals.get("joules_charged"),
             "joules": joules,
             "seconds": totals.get("seconds"),

@@ -84,6 +84,11 @@ class Evaluator:
         self._memory: dict[object, object] = {}
         self._fitter = Fitter(task, self.bind, store, generate)
 
+    @property
+    def fit_calls(self) -> int:
+        """Calls generated to fit pipelines, which none of them is charged."""
+        return self._fitter.calls
+
     def bind(self, spec: PipelineSpec, *, live: bool = False) -> Pipeline:
         """Return the spec ready to run, sharing prompts with every other one.
 

@@ -1,9 +1,9 @@
 """Fits what a pipeline leaves to be fitted, on the *fit* split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from archon.errors import UsageError
-from archon.pipeline import CallStore, Pipeline, run_phases
+from archon.pipeline import CallStore, Job, Pipeline, run_phases
 from archon.pipeline.phases import Generate
 from archon.spec import PipelineSpec
 from archon.tasks import Task
@@ -17,6 +17,9 @@ class Fitter:
         store: Where the calls on the *fit* split come from and go to.
         generate: Makes those it does not hold, see `run_phases`.
         seed: Of methods that draw.
+
+    Attributes:
+        calls: Calls generated for fitting, which no pipeline is charged.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Fitter:
         self._bind = bind
         self._store = store
         self._generate = generate
+        self.calls = 0
         self._seed = seed
         self._fitted: dict[str, PipelineSpec] = {}
 
@@ -46,13 +50,18 @@ class Fitter:
         """
         if spec.unfitted() is None:
             return spec
-        known = self._fitted.get(spec.canonical)
+        given = spec.model_dump_json(include={"models", "layers"})
+        known = self._fitted.get(given)
         if known is None:
             known = spec
             while (place := known.unfitted()) is not None:
                 known = self._fit_one(known, *place)
-            self._fitted[spec.canonical] = known
+            self._fitted[given] = known
         return known.model_copy(update={"name": spec.name})
+
+    def _counted(self, model: str, jobs: Sequence[Job]) -> None:
+        self.calls += len(jobs)
+        self._generate(model, jobs)
 
     def _fit_one(self, spec: PipelineSpec, depth: int, index: int) -> PipelineSpec:
         queries = self._task.splits["fit"]
@@ -62,7 +71,7 @@ class Fitter:
                 f"task.sizes.fit: a {component.type} is fitted on this split; give it queries"
             )
         upto = spec.with_layers((*spec.layers[:depth], (component,)))
-        results = run_phases(self._bind(upto), queries, self._store, self._generate)
+        results = run_phases(self._bind(upto), queries, self._store, self._counted)
         fitted = component.fit(
             [result.candidates for result in results],
             [

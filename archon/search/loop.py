@@ -116,6 +116,7 @@ class Search:
             "unmetered_s": tally.unmetered_s,
             "calls_generated": tally.calls,
             "calls_used": self._calls_used,
+            "calls_fit": self._evaluator.fit_calls,
             "joules_charged": self._joules_charged,
         }
 

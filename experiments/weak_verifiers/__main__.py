@@ -64,7 +64,10 @@ def _compare(args: argparse.Namespace) -> int:
     scores = load_scores(folder / "scores.npz")
     lines = (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()
     kinds = tuple(json.loads(line)["id"].rpartition("-")[0] for line in lines)
-    energy = [(one["cost_j"] or 0.0) * one["judged"] / len(kinds) for one in collected["verifiers"]]
+    accounts = collected["verifiers"]
+    if unmeasured := [one["name"] for one in accounts if one["judged"] and one["cost_j"] is None]:
+        raise UsageError(f"{folder}: the joules of {unmeasured[0]} were not measured; collect anew")
+    energy = [(one["cost_j"] or 0.0) * one["judged"] / len(kinds) for one in accounts]
     progress = Progress()
     try:
         data = DataSet(scores, kinds, np.array(energy))

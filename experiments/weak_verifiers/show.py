@@ -176,10 +176,10 @@ def _ladder(data: DataSet, energy: str) -> Sheet:
     labelled = replace(data.scores.training(), labels=data.correct)
     rows = [
         (f"{rung.energy_j:.2f}", f"{rung.accuracy:.3f}", ", ".join(rung.verifiers))
-        for rung in Weaver("logistic").ladder(labelled).rungs
+        for rung in Weaver().ladder(labelled).rungs
     ]
     return Sheet(
-        f"which verifiers to run within a budget, by logistic with all labels (energy: {energy})",
+        f"which verifiers to run within a budget, by continuous with all labels (energy: {energy})",
         ("J/query", "expected accuracy", "verifiers"),
         rows,
     )

@@ -107,7 +107,7 @@ def test_weavers_inside_are_fitted_one_after_the_other():
     assert second.texts == ["9"]
     whole = half.fit([second.candidates] * 3, [[True]] * 3, seed=0)
     assert not whole.needs_fit
-    assert run(whole, replies(["4", "4", "5"])).candidates[0].calibrated
+    assert run(whole, replies(["4", "4", "5"])).candidates[0].score is not None
 
 
 # In a spec
@@ -152,6 +152,23 @@ def test_how_many_may_leave_decides_whether_a_vote_makes_sense():
     [
         ({"stages": [[[CHEAP]]], "thresholds": []}, "at least 2 items"),
         ({"stages": [[[CHEAP]], [[DEAR]]], "thresholds": []}, "0 thresholds for 2 stages"),
+        (
+            {"stages": [[[CHEAP]], [[DEAR]]], "thresholds": [math.nan], "accept": "agreement"},
+            "thresholds.0",
+        ),
+        (
+            {"stages": [[[DEAR]], [[CHEAP]]], "thresholds": [0.5], "accept": "agreement"},
+            r"stages\[0\]: one candidate always agrees with itself",
+        ),
+        (
+            {
+                "stages": [[[CHEAP]], [[CHEAP.model_copy(update={"samples": 8})]]],
+                "thresholds": [0.5],
+                "accept": "agreement",
+                "keep": True,
+            },
+            "keep: two stages draw the same samples",
+        ),
         ({"stages": [[[Vote()]], [[DEAR]]], "thresholds": [0.5]}, "a vote cannot come first"),
         ({"stages": [[[CHEAP]], [[DEAR]]], "thresholds": [0.5]}, r"stages\[0\]: nothing in its"),
         (

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from archon.components.base import Candidate
 from archon.components.weaver import Weaver
 from archon.errors import UsageError
 from archon.spec import PipelineSpec, ZooModel, parse_spec
+from weaver import Weaver as Fitted
 
 JUDGE = "judge(model=judge, reads=answer)"
 
@@ -100,11 +102,22 @@ def test_the_likeliest_answer_is_kept_with_its_probability():
     assert kept.calibrated
 
 
+UNFITTED = Weaver(verifiers=["consistency", "length"])
+FREE = fitted("consistency", "length")
+
+
 def test_top_k_keeps_different_answers_the_likeliest_first():
     weaver = fitted(JUDGE, top_k=2)
     played = play(weaver, answers(["right", "right", "wrong"]), [says(0.9), says(0.1)])
     assert played.texts == ["right", "wrong"]
     assert played.candidates[0].score > played.candidates[1].score
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=7))
+def test_the_answer_is_the_one_the_fitted_weaver_selects(said):
+    scores = np.array([[one.verdicts for one in play(UNFITTED, answers(said)).candidates]])
+    best = int(Fitted.from_record(FREE.fitted).select(scores, np.array([said]))[0])
+    assert play(FREE, answers(said)).texts == [said[best]]
 
 
 def test_candidates_without_an_answer_are_told_apart_by_their_text():
