@@ -13,7 +13,7 @@ def test_a_folder_is_read_whole(make_folder: Folder) -> None:
     assert results.summary.study == "quickstart"
     assert len(results.trials) == 49
     assert [rung.name for rung in results.ladder] == [rung["name"] for rung in LADDER]
-    assert results.spec_yaml == "archon: 1\nname: vote-4x-0.5b\n"
+    assert results.spec_yaml.startswith("archon: 1\nname: vote-4x-0.5b\n")
 
 
 def test_empty_cells_and_nulls_are_unmeasured_not_zero(make_folder: Folder) -> None:
