@@ -233,8 +233,8 @@ def _print_answer(answer: Answer) -> None:
     if answer.answer is not None:
         out.print(answer.answer, markup=False)
     if answer.p_correct is not None:
-        by = "" if answer.calibrated else " by the judge's own word, not calibrated"
-        out.print(f"P(correct) {answer.p_correct:.3f}{by}")
+        doubt = "" if answer.calibrated else " (not calibrated)"
+        out.print(f"P(correct) {answer.p_correct:.3f}{doubt}")
     joules = "–" if answer.energy_j is None else f"{answer.energy_j:.2f} J"
     table = Table(title=f"{joules} in {answer.seconds:.1f} s (energy: {answer.basis})")
     for column in ("component", "model"):
