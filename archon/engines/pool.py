@@ -12,6 +12,7 @@ from archon.engines.base import Engine
 from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.fetch import LocalModel, resolve
 from archon.engines.pooling import PoolingEngine
+from archon.engines.turns import Turns
 from archon.engines.vllm_command import installed_version
 from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import Device, Zoo, ZooEntry
@@ -127,6 +128,8 @@ def require_metered(zoo: Zoo) -> None:
 class ZooPool(ModelPool):
     """Zoo models: local ones behind vLLM servers of ours, remote ones behind their endpoint.
 
+    Models that share this machine's cores answer in turns (see `Turns`).
+
     Args:
         zoo: The models this run may use.
         device: ``cpu`` or ``cuda``.
@@ -147,6 +150,7 @@ class ZooPool(ModelPool):
         self._names: dict[str, str] = {}
         self._servers: dict[str, VllmServer] = {}
         self._engines: dict[str, Engine] = {}
+        self._turns = Turns()
 
     def identity(self, name: str) -> str:
         """See `ModelPool.identity`."""
@@ -273,6 +277,8 @@ class ZooPool(ModelPool):
             place = (self._servers[name].base_url, name, identity)
             options = {"prefix_block": self.prefix_blocks()[identity], "vllm": True}
         options["concurrency"] = self._concurrency
+        here = entry.base_url is None or is_loopback(entry.base_url)
+        options["turns"] = self._turns if here and self._device == "cpu" else None
         if entry.endpoint == "chat":
             return OpenAIEngine(*place, **options)
         return PoolingEngine(*place, entry.endpoint, **options)
