@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from archon.components import Context
-from archon.components.base import Passes
+from archon.components.context import Passes
 from archon.energy import Recorder, share
 from archon.engines.base import Completion, Engine
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_live

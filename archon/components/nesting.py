@@ -7,19 +7,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from archon.components.base import (
-    COMPONENTS,
-    Ask,
-    Candidate,
-    Component,
-    Context,
-    Drawn,
-    State,
-    Steps,
-    Written,
-    next_state,
-)
+from archon.components.base import COMPONENTS, Ask, Component, Steps, next_state
+from archon.components.context import Context
 from archon.components.lockstep import lockstep
+from archon.components.state import Candidate, Drawn, State, Written
 
 
 def _component(raw: object) -> Component:

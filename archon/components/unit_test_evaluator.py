@@ -9,19 +9,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from archon.components.base import (
-    Calls,
+from archon.components.base import Calls, Component, Steps, register
+from archon.components.context import Context
+from archon.components.state import (
     Candidate,
-    Component,
-    Context,
     Drawn,
     State,
-    Steps,
     TestKind,
     UnitTest,
     distinct,
     known_score,
-    register,
 )
 from archon.engines.base import Request, Sampling
 from archon.tasks.code import complete_programs, extract_code

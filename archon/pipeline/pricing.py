@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from archon.components.base import Drawn
+from archon.components.state import Drawn
 from archon.energy.prices import Cost, PriceList
 from archon.engines.base import Completion
 from archon.pipeline.walk import QueryResult

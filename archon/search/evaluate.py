@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from archon.components import Context
-from archon.components.base import Passes
+from archon.components.context import Passes
 from archon.metrics import Array, Load, Metrics, Sample, measure
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_phases
 from archon.pipeline.phases import Generate, Job

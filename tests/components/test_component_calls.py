@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from playing import MESSAGES, candidate, completion, converse
 
 from archon.components import COMPONENTS, State
-from archon.components.base import UnitTest
+from archon.components.state import UnitTest
 
 ASKED = {"model": "m"}
 WAYS = [

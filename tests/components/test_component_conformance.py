@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from playing import MESSAGES, candidate, completion, converse, failed
 
 from archon.components import COMPONENTS, State
-from archon.components.base import UnitTest
 from archon.components.room import tokens_over
+from archon.components.state import UnitTest
 from archon.engines.base import Completion
 from archon.spec import parse_spec
 from archon.tasks.sandbox import Verdict

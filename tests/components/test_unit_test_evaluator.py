@@ -5,7 +5,7 @@ import pytest
 from playing import MESSAGES, candidate, completion, failed, play
 
 from archon.components import Context, State
-from archon.components.base import UnitTest
+from archon.components.state import UnitTest
 from archon.components.unit_test_evaluator import UnitTestEvaluator, programs
 from archon.engines.base import Sampling
 from archon.messages import Message
