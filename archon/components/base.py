@@ -113,6 +113,11 @@ class Component(BaseModel):
         return None if samples is None or tokens is None else Calls(samples, samples, tokens)
 
     @property
+    def runs_programs(self) -> bool:
+        """Whether it has programs run."""
+        return False
+
+    @property
     def needs_fit(self) -> bool:
         """Whether numbers have to be fitted before it can be of use."""
         return False

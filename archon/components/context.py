@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -10,13 +10,11 @@ from typing import TypeVar
 from archon.components.room import shortened, tokens_in, tokens_over
 from archon.components.state import Candidate, Drawn, State
 from archon.engines.base import Completion, Request, Sampling
+from archon.engines.programs import sandbox_identity
 from archon.messages import Message
-from archon.tasks import sandbox
 from archon.tasks.task import Task
 
 T = TypeVar("T")
-Passes = Callable[[Sequence[str], str, str], sandbox.Verdict]
-"""Puts forms of a program to a test that calls a function of it; see `sandbox.passes`."""
 
 
 class Context:
@@ -28,11 +26,10 @@ class Context:
         memory: Results that depend only on their key (prompts, requests); may outlive the run,
             which is what makes replaying thousands of trials cheap.
         limits: Alias → tokens its model takes, prompt and reply together, where that is known.
-        passes: Puts a program to a test, in the sandbox unless told otherwise.
+        sandbox: Identity of the engine that runs programs.
 
     Attributes:
         counts: What happened: ``ranker.unparsed``, ``generation.failed``, …
-        cpu_s: Query id → CPU seconds of the programs run for it, which no price of a call has.
     """
 
     def __init__(
@@ -42,15 +39,14 @@ class Context:
         memory: dict[object, object] | None = None,
         *,
         limits: Mapping[str, int] | None = None,
-        passes: Passes = sandbox.passes,
+        sandbox: str = sandbox_identity(),
     ) -> None:
         self.task = task
         self.models = models
         self.memory = {} if memory is None else memory
         self.limits = limits or {}
-        self.passes = passes
+        self.sandbox = sandbox
         self.counts: Counter[str] = Counter()
-        self.cpu_s: defaultdict[str, float] = defaultdict(float)
 
     def remember(self, key: object, make: Callable[[], T]) -> T:
         """Return ``make()``, computed once per key."""

@@ -211,6 +211,11 @@ class Nested(Component):
         return settings | {self.holds: inner}
 
     @property
+    def runs_programs(self) -> bool:
+        """See `Component.runs_programs`."""
+        return any(part.runs_programs for part in self.parts)
+
+    @property
     def needs_fit(self) -> bool:
         """See `Component.needs_fit`."""
         return any(part.needs_fit for part in self.parts)
