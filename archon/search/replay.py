@@ -46,7 +46,7 @@ def stored_study(
 
     Args:
         pool: Models to use in place of the zoo's; only their identities are asked for.
-        unsafe_code: Whether programs that models wrote ran without a sandbox.
+        unsafe_code: Whether programs that models write run without a sandbox, as in the study.
 
     Raises:
         UsageError: No manifest in the folder, or no ledger where it says.
