@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from archon.components import Context
-from archon.components.base import Passes
 from archon.energy import Recorder, share
 from archon.engines.base import Completion, Engine
+from archon.engines.programs import SANDBOX, SandboxEngine
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_live
 from archon.spec import PipelineSpec
-from archon.tasks import Query, Task, sandbox
+from archon.tasks import Query, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def answer_one(
     concurrency: int,
     metered: bool = True,
     limits: Mapping[str, int] | None = None,
-    passes: Passes = sandbox.passes,
+    programs: SandboxEngine | None = None,
 ) -> Answer:
     """Run a spec on one query, live, in one metered window.
 
@@ -78,7 +78,7 @@ def answer_one(
         concurrency: Calls in flight per model.
         metered: False when a model runs on another machine: the answer's joules are then unknown.
         limits: Model alias → tokens of prompt and reply together, where that is known.
-        passes: Puts programs to tests.
+        programs: Runs programs; in the sandbox if left out.
 
     Raises:
         UsageError: The spec has components that were never fitted, or that cannot run here.
@@ -86,10 +86,13 @@ def answer_one(
     """
     spec.require_fitted()
     spec.require_room(limits or {})
-    by_identity = {engine.identity: engine for engine in engines.values()}
-    aliases = {engine.identity: alias for alias, engine in engines.items()}
+    programs = programs or SandboxEngine()
+    if spec.runs_programs:
+        programs.require()
+    by_identity = {engine.identity: engine for engine in (programs, *engines.values())}
+    aliases = {programs.identity: SANDBOX, **{e.identity: alias for alias, e in engines.items()}}
     identities = {alias: engine.identity for alias, engine in engines.items()}
-    context = Context(task, identities, limits=limits, passes=passes)
+    context = Context(task, identities, limits=limits, sandbox=programs.identity)
     with recorder.window(spec.name, concurrency) as pending:
         (result,) = runner.run(
             run_live(

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
@@ -20,6 +19,7 @@ from archon.energy.command import add_energy
 from archon.engines.base import Engine
 from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.pool import ZooPool
+from archon.engines.programs import SandboxEngine
 from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
 from archon.exits import exit_status
@@ -37,7 +37,7 @@ from archon.search.replay import replay
 from archon.search.rerank import rerank
 from archon.search.results import priced_figures
 from archon.spec import EndpointModel, PipelineSpec, ZooModel, load_spec
-from archon.tasks import FreeTask, Query, SplitName, sandbox
+from archon.tasks import FreeTask, Query, SplitName
 
 _EXAMPLES = """examples:
   archon search conf=quickstart
@@ -174,6 +174,9 @@ def _replay(args: argparse.Namespace) -> int:
 def _ask(spec: PipelineSpec, args: argparse.Namespace, progress: Progress) -> Answer:
     refs = [spec.models[alias] for alias in spec.used_models()]
     zoo = load_zoo([ref.zoo for ref in refs if isinstance(ref, ZooModel)], args.zoo)
+    programs = SandboxEngine(unsafe=args.unsafe_code)
+    if spec.runs_programs:
+        programs.require()
     with ExitStack() as stack:
         meter = open_meter()
         stack.callback(meter.close)
@@ -210,7 +213,7 @@ def _ask(spec: PipelineSpec, args: argparse.Namespace, progress: Progress) -> An
                 for alias, ref in spec.models.items()
                 if isinstance(ref, ZooModel) and ref.zoo in zoo and not zoo[ref.zoo].remote
             },
-            passes=partial(sandbox.passes, unsafe=args.unsafe_code),
+            programs=programs,
             metered=all(isinstance(ref, ZooModel) or is_loopback(ref.base_url) for ref in refs),
         )
 

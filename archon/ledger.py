@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from archon.engines.base import Completion, Request
 from archon.errors import LedgerError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SEARCH_EPOCH = 0
 FLUSH_S = 0.02
 _FETCH_CHUNK = 400
@@ -58,6 +58,7 @@ _calls = sa.Table(
     sa.Column("mean_logprob", sa.Float),
     sa.Column("top_logprobs", sa.Text),
     sa.Column("error", sa.Text),
+    sa.Column("cpu_s", sa.Float),  # since version 2
     sa.Column("window", sa.Integer),
 )
 _windows = sa.Table(
@@ -283,11 +284,17 @@ class Ledger:
         return int(key[0])
 
     def _check_version(self) -> None:
+        named = _meta.c.name == "version"
         with self._begin() as connection:
-            query = sa.select(_meta.c.value).where(_meta.c.name == "version")
+            query = sa.select(_meta.c.value).where(named)
             version = connection.execute(query).scalar_one_or_none()
             if version is None:
                 connection.execute(_meta.insert(), {"name": "version", "value": SCHEMA_VERSION})
+            elif version == "1":
+                # The update comes first: it locks, so that of two processes one adds the column.
+                update = _meta.update().where(named, _meta.c.value == "1")
+                if connection.execute(update.values(value=str(SCHEMA_VERSION))).rowcount:
+                    connection.execute(sa.text("ALTER TABLE calls ADD COLUMN cpu_s FLOAT"))
             elif int(version) != SCHEMA_VERSION:
                 raise LedgerError(
                     f"{self.location}: ledger of version {version}, this program reads version "
@@ -374,6 +381,7 @@ def _call_row(put: _Put) -> dict[str, Any]:
         "mean_logprob": done.mean_logprob,
         "top_logprobs": logprobs,
         "error": done.error,
+        "cpu_s": done.cpu_s,
         "window": put.window,
     }
 

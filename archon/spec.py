@@ -114,6 +114,11 @@ class PipelineSpec(BaseModel):
         used = {a for layer in self.layers for c in layer for a in c.model_aliases()}
         return tuple(alias for alias in self.models if alias in used)
 
+    @property
+    def runs_programs(self) -> bool:
+        """Whether some component has programs run."""
+        return any(component.runs_programs for layer in self.layers for component in layer)
+
     def unfitted(self) -> tuple[int, int] | None:
         """Return layer and index of the first component with numbers to be fitted, if any."""
         for depth, layer in enumerate(self.layers):

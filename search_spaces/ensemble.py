@@ -53,26 +53,13 @@ def suggest(
     `verifiers`, `methods` and `thresholds` are those of ``weave``; a threshold is a choice only
     where a judge may be spared by it.
 
-    Besides `samples`, each model may have none or one: one alone is what to compare with. A model
-    with 0 samples takes no part; if all have 0, the last takes part with one. A model
-    that answers once answers greedily.
+    See `generators` for `samples`.
     """
     if unknown := set(finishes) - set(FINISHES):
         raise ValueError(f"no finish {', '.join(sorted(unknown))}; there are {', '.join(FINISHES)}")
-    counts = {
-        model: trial.suggest_categorical(f"{model}.samples", sorted({0, 1, *samples}))
-        for model in zoo
-    }
-    if not any(counts.values()):
-        counts[zoo[-1]] = 1
-    generators = tuple(
-        _generator(trial, model, count, styles, temperatures)
-        for model, count in counts.items()
-        if count
-    )
-    layers: list[Layer] = [generators]
-    name = " + ".join(_name(generator, styles) for generator in generators)
-    if sum(counts.values()) > 1:
+    drawn, name = generators(trial, zoo, styles, samples, temperatures)
+    layers: list[Layer] = [drawn]
+    if sum(generator.samples for generator in drawn) > 1:
         finish = trial.suggest_categorical("finish", list(finishes))
         if finish == "weave":
             last, told = _weave(trial, zoo, verifiers, methods, thresholds)
@@ -83,6 +70,33 @@ def suggest(
     used = {alias for layer in layers for part in layer for alias in part.model_aliases()}
     models = {model: ZooModel(zoo=model) for model in zoo if model in used}
     return PipelineSpec(name=name, models=models, layers=tuple(layers))
+
+
+def generators(
+    trial: optuna.trial.BaseTrial,
+    zoo: Sequence[str],
+    styles: Mapping[str, Sequence[int]],
+    samples: Sequence[int],
+    temperatures: Sequence[float],
+) -> tuple[tuple[Generator, ...], str]:
+    """Return a layer of generators, and its name.
+
+    Besides `samples`, each model may have none or one: one alone is what to compare with. A model
+    with 0 samples takes no part; if all have 0, the last takes part with one. A model
+    that answers once answers greedily.
+    """
+    counts = {
+        model: trial.suggest_categorical(f"{model}.samples", sorted({0, 1, *samples}))
+        for model in zoo
+    }
+    if not any(counts.values()):
+        counts[zoo[-1]] = 1
+    drawn = tuple(
+        _generator(trial, model, count, styles, temperatures)
+        for model, count in counts.items()
+        if count
+    )
+    return drawn, " + ".join(_name(generator, styles) for generator in drawn)
 
 
 def _generator(

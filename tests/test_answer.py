@@ -8,6 +8,7 @@ import pytest
 from archon.answer import answer_one
 from archon.energy import Domain, Meter, Reading, Recorder, choose_basis
 from archon.engines.base import Completion
+from archon.engines.programs import SandboxEngine
 from archon.engines.scripted import ScriptedEngine
 from archon.errors import EngineError
 from archon.messages import Message
@@ -158,6 +159,25 @@ def test_a_dead_server_is_an_error():
 
     with pytest.raises(EngineError, match="small does not answer"):
         ask(scripts={"small": gone, "judge": ranks})
+
+
+def test_a_program_that_is_run_is_a_call_of_the_sandbox():
+    def writes(messages, *_):
+        if "tests of the Python function" in messages[-1].content:
+            return '{"function": "f", "tests": ["assert f() == 43"]}'
+        return "```python\ndef f():\n    return 43\n```"
+
+    layers = [
+        [{"type": "unit_test_generator", "model": "small", "kind": "python"}],
+        [{"type": "generator", "model": "small"}],
+        [{"type": "unit_test_evaluator"}],
+    ]
+    programs = SandboxEngine(unsafe=True)  # nothing here needs a sandbox
+    answer = ask(layers, scripts={"small": writes}, programs=programs)
+    *_, run = answer.calls
+    assert answer.p_correct == 1.0
+    assert (run.component, run.model, run.error) == ("unit_test_evaluator", "sandbox", None)
+    assert run.energy_j == pytest.approx(12.0)  # the scripted models took no time
 
 
 def test_the_json_has_what_the_format_says():

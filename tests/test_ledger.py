@@ -313,7 +313,37 @@ def test_another_version_is_told(path):
     plain.close()
     with pytest.raises(LedgerError) as error:
         Ledger(path)
-    one_line(error, path, "version 99", "version 1", "storage.ledger")
+    one_line(error, path, "version 99", "version 2", "storage.ledger")
+
+
+VERSION_1 = """
+create table meta (name varchar(40) not null primary key, value text not null);
+create table prompts (key blob not null primary key, model text not null, messages text not null,
+    sampling text not null);
+create table calls (key blob not null, epoch integer not null, sample integer not null,
+    text text not null, finish_reason varchar(20) not null, prompt_tokens integer not null,
+    completion_tokens integer not null, cached_tokens integer, ttft_s float,
+    latency_s float not null, attempts integer not null, mean_logprob float, top_logprobs text,
+    error text, "window" integer, primary key (key, epoch, sample));
+insert into meta values ('version', '1');
+"""
+
+
+def test_a_file_of_the_first_version_goes_on(path):
+    old, new = request("old"), request("new")
+    plain = sqlite3.connect(path)
+    plain.executescript(VERSION_1)
+    row = (old.key, 0, 0, "a", "stop", 5, 2, None, None, 0.5, 1, None, None, None, None)
+    plain.execute(f"insert into calls values ({', '.join('?' * len(row))})", row)
+    plain.commit()
+    plain.close()
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            ledger.put(new, 0, 0, said("b", cpu_s=0.25), None)
+            ledger.flush()
+            found = ledger.fetch([old.key, new.key])
+        assert found[old.key] == {0: Completion("a", "stop", 5, 2, latency_s=0.5)}
+        assert found[new.key] == {0: said("b", cpu_s=0.25)}
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -17,7 +17,9 @@ from archon.components import (
     vote,
     weaver,
 )
-from archon.components.base import COMPONENTS, Candidate, Component, Context, Drawn, State
+from archon.components.base import COMPONENTS, Component
+from archon.components.context import Context
+from archon.components.state import Candidate, Drawn, State
 
 __all__ = [
     "COMPONENTS",

@@ -6,9 +6,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from archon.components.base import Candidate, Context, State, Steps, register
+from archon.components.base import Steps, register
+from archon.components.context import Context
 from archon.components.generator import Sampled
 from archon.components.nesting import Layers, Nested, part_draws
+from archon.components.state import Candidate, State
 
 Accept = Literal["score", "agreement", "confidence"]
 

@@ -7,17 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from archon.components.base import (
-    Calls,
-    Candidate,
-    Component,
-    Context,
-    State,
-    Steps,
-    distinct,
-    numbered,
-    register,
-)
+from archon.components.base import Calls, Component, Steps, register
+from archon.components.context import Context
+from archon.components.state import Candidate, State, distinct, numbered
 from archon.engines.base import Request, Sampling
 
 _LIST = """Here are {n} replies to the request above:

@@ -5,8 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from archon.components.base import Candidate, Context, State, Steps, numbered, register
+from archon.components.base import Steps, register
+from archon.components.context import Context
 from archon.components.generator import Sampled
+from archon.components.state import Candidate, State, numbered
 
 _PROMPT = """Here are {n} replies to the request above; some may be wrong:
 

@@ -5,7 +5,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from archon.components.base import Component, Context, State, Steps, ask_about, register
+from archon.components.base import Component, Steps, register
+from archon.components.context import Context, ask_about
+from archon.components.state import State
 from archon.components.styles import STYLES
 from archon.engines.base import Request, Sampling
 

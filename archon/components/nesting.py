@@ -7,19 +7,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from archon.components.base import (
-    COMPONENTS,
-    Ask,
-    Candidate,
-    Component,
-    Context,
-    Drawn,
-    State,
-    Steps,
-    Written,
-    next_state,
-)
+from archon.components.base import COMPONENTS, Ask, Component, Steps, next_state
+from archon.components.context import Context
 from archon.components.lockstep import lockstep
+from archon.components.state import Candidate, Drawn, State, Written
 
 
 def _component(raw: object) -> Component:
@@ -218,6 +209,11 @@ class Nested(Component):
         settings = self.model_dump(mode="json", exclude={self.holds, "fitted"})
         inner = [[[p.meaning() for p in layer] for layer in layers] for layers in self.inner]
         return settings | {self.holds: inner}
+
+    @property
+    def runs_programs(self) -> bool:
+        """See `Component.runs_programs`."""
+        return any(part.runs_programs for part in self.parts)
 
     @property
     def needs_fit(self) -> bool:

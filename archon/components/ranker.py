@@ -7,21 +7,18 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from archon.components.base import (
-    Calls,
+from archon.components.base import Calls, Component, Steps, register
+from archon.components.context import Context
+from archon.components.room import tokens_over
+from archon.components.state import (
     Candidate,
-    Component,
-    Context,
     Drawn,
     State,
-    Steps,
     distinct,
     known_score,
     numbered,
-    register,
     with_critique,
 )
-from archon.components.room import tokens_over
 from archon.engines.base import Request, Sampling
 from weaver.verifiers import PairwiseJudge, Sample
 from weaver.verifiers.walk import Walk

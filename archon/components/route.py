@@ -9,8 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import expit, logit
 
-from archon.components.base import Candidate, Context, State, Steps, register
+from archon.components.base import Steps, register
+from archon.components.context import Context
 from archon.components.nesting import Layers, Nested
+from archon.components.state import Candidate, State
 from archon.errors import UsageError
 from archon.messages import Message
 from weaver.methods.supervised import logistic_regression

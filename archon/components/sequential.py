@@ -7,8 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 from scipy.special import betainc
 
-from archon.components.base import Calls, Candidate, Context, State, Steps, ask_about, register
+from archon.components.base import Calls, Steps, register
+from archon.components.context import Context, ask_about
 from archon.components.generator import Sampled
+from archon.components.state import Candidate, State
 
 
 @register

@@ -9,21 +9,19 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from archon.components.base import (
-    Calls,
+from archon.components.base import Calls, Component, Steps, register
+from archon.components.context import Context
+from archon.components.state import (
     Candidate,
-    Component,
-    Context,
     Drawn,
     State,
-    Steps,
     TestKind,
     UnitTest,
     distinct,
     known_score,
-    register,
 )
 from archon.engines.base import Request, Sampling
+from archon.engines.programs import program_request, read_verdict
 from archon.tasks.code import complete_programs, extract_code
 from weaver.verifiers.reading import TOP_LOGPROBS, yes_probability
 
@@ -49,14 +47,16 @@ class UnitTestEvaluator(Component):
 
     With a `model`, it judges assertions: each is true of a reply where the probability of Yes
     against No at the first token reaches one half. Calls: distinct texts times assertions, one
-    token each. A judgement that is neither, also because the call failed, is no pass and counts
-    as ``unit_test_evaluator.unparsed``. Texts that would not fit the model's context are
-    shortened (``unit_test_evaluator.shortened``).
+    token each. Texts that would not fit the model's context are shortened
+    (``unit_test_evaluator.shortened``).
 
     Without a model, it runs Python tests in the sandbox, each on the code of a reply; a reply
-    without code passes none. Calls: none, but a run per distinct text and test, about 60 ms each;
-    ``unit_test_evaluator.sandbox_runs`` and ``unit_test_evaluator.sandbox_cpu_ms`` count them.
-    What they spend is in every measured window and in no price: prices are of tokens.
+    without code passes none. Calls: distinct texts times tests, each a run of about 60 ms, charged
+    for its CPU time; ``unit_test_evaluator.sandbox_runs`` and
+    ``unit_test_evaluator.sandbox_cpu_ms`` count them.
+
+    A judgement or verdict that cannot be read, also because the call failed, is no pass and counts
+    as ``unit_test_evaluator.unparsed``.
     """
 
     type: Literal["unit_test_evaluator"] = "unit_test_evaluator"
@@ -70,6 +70,11 @@ class UnitTestEvaluator(Component):
         """See `Component.reads_tests`."""
         return "python" if self.model is None else "assertions"
 
+    @property
+    def runs_programs(self) -> bool:
+        """See `Component.runs_programs`."""
+        return self.model is None
+
     def run(self, state: State, context: Context) -> Steps:
         """See `Component.run`."""
         if not state.candidates:
@@ -80,7 +85,7 @@ class UnitTestEvaluator(Component):
             return state.candidates[: self.top_k]
         texts = [group[0] for group in distinct(state.candidates).values()]
         if self.model is None:
-            passed = _run(texts, tests, state, context)
+            passed = yield from self._put_to(texts, tests, state, context)
         else:
             passed = yield from self._judge(self.model, texts, tests, state, context)
         ranked = sorted(state.candidates, key=lambda one: (-passed[one.text], -known_score(one)))
@@ -109,30 +114,39 @@ class UnitTestEvaluator(Component):
             passed[one.text] += said is not None and said >= 0.5
         return passed
 
+    def _put_to(
+        self,
+        texts: Sequence[Candidate],
+        tests: Sequence[UnitTest],
+        state: State,
+        context: Context,
+    ) -> Generator[Sequence[Request], Sequence[Drawn], Passed]:
+        question = state.messages[-1].content
+        passed = {one.text: 0 for one in texts}
+        runs = [
+            (one.text, program_request(forms, test.text, test.entry_point, context.sandbox))
+            for one, test in product(texts, tests)
+            if (forms := programs(question, one.text, test.entry_point))
+        ]
+        if not runs:
+            return passed
+        ended = yield [request for _, request in runs]
+        for (text, _), drawn in zip(runs, ended, strict=True):
+            verdict = read_verdict(drawn.completions[0])
+            context.counts["unit_test_evaluator.unparsed"] += verdict is None
+            passed[text] += verdict is True
+        cpu_s = sum(drawn.completions[0].cpu_s or 0.0 for drawn in ended)
+        context.counts["unit_test_evaluator.sandbox_runs"] += len(runs)
+        context.counts["unit_test_evaluator.sandbox_cpu_ms"] += round(1000 * cpu_s)
+        return passed
+
     def most_candidates(self, arriving: int) -> int:
         """Return at most `top_k`."""
         return arriving if self.top_k is None else min(arriving, self.top_k)
 
     def calls(self, arriving: int, tests: int) -> Calls:
         """See `Component.calls`."""
-        return Calls(0, 0 if self.model is None else arriving * tests, 1)
-
-
-def _run(
-    texts: Sequence[Candidate], tests: Sequence[UnitTest], state: State, context: Context
-) -> Passed:
-    question = state.messages[-1].content
-    passed = {one.text: 0 for one in texts}
-    runs, cpu_s = 0, 0.0
-    for one, test in product(texts, tests):
-        if forms := programs(question, one.text, test.entry_point):
-            verdict = context.passes(forms, test.text, test.entry_point)
-            passed[one.text] += verdict.passed
-            runs, cpu_s = runs + 1, cpu_s + verdict.cpu_s
-    context.cpu_s[state.query_id] += cpu_s
-    context.counts["unit_test_evaluator.sandbox_runs"] += runs
-    context.counts["unit_test_evaluator.sandbox_cpu_ms"] += round(1000 * cpu_s)
-    return passed
+        return Calls(0, arriving * tests, 0 if self.model is None else 1)
 
 
 def programs(question: str, reply: str, function: str) -> tuple[str, ...]:

@@ -6,17 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from archon.components.base import (
-    Component,
-    Context,
-    State,
-    Steps,
-    TestKind,
-    UnitTest,
-    ask_about,
-    register,
-)
+from archon.components.base import Component, Steps, register
+from archon.components.context import Context, ask_about
 from archon.components.generator import require_variety
+from archon.components.state import State, TestKind, UnitTest
 from archon.engines.base import Sampling
 
 _ASSERTIONS = """Write {n} statements that a correct reply to the request above satisfies and a \

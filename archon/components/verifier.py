@@ -6,17 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from archon.components.base import (
-    Calls,
-    Candidate,
-    Component,
-    Context,
-    State,
-    Steps,
-    distinct,
-    register,
-    with_critique,
-)
+from archon.components.base import Calls, Component, Steps, register
+from archon.components.context import Context
+from archon.components.state import Candidate, State, distinct, with_critique
 from archon.engines.base import Completion, Request, Sampling
 from weaver.verifiers.reading import TOP_LOGPROBS, verdict, yes_probability
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from archon.components.base import Candidate, Component, Context, State, Steps, register
+from archon.components.base import Component, Steps, register
+from archon.components.context import Context
+from archon.components.state import Candidate, State
 from weaver.plurality import plurality
 
 Weight = Literal["count", "confidence", "score"]

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, field_serializer, model_validator
 
-from archon.components.base import Candidate, Component, Context, Drawn, State, Steps, register
+from archon.components.base import Component, Steps, register
+from archon.components.context import Context
 from archon.components.lockstep import lockstep
+from archon.components.state import Candidate, Drawn, State
 from archon.engines.base import Request
 from archon.errors import UsageError
 from weaver import Scores, methods

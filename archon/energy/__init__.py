@@ -8,15 +8,8 @@ from archon.energy.combined import CombinedMeter, open_meter
 from archon.energy.estimated import Coefficients, EstimatedMeter
 from archon.energy.meter import Conditions, Domain, DomainKind, Meter, Method, Reading
 from archon.energy.nvml import NvmlMeter
-from archon.energy.prices import (
-    Coef,
-    Cost,
-    Load,
-    ModelPrice,
-    PriceList,
-    fit_model_price,
-    share,
-)
+from archon.energy.price_fit import Load, ProgramLoad, fit_model_price, fit_program_price
+from archon.energy.prices import Coef, Cost, ModelPrice, PriceList, ProgramPrice, share
 from archon.energy.rapl import RaplMeter
 from archon.energy.recorder import Pending, Recorder
 from archon.energy.windows import DomainEnergy, Window
@@ -40,6 +33,8 @@ __all__ = [
     "NvmlMeter",
     "Pending",
     "PriceList",
+    "ProgramLoad",
+    "ProgramPrice",
     "RaplMeter",
     "Reading",
     "Recorder",
@@ -48,6 +43,7 @@ __all__ = [
     "basis_of",
     "choose_basis",
     "fit_model_price",
+    "fit_program_price",
     "open_meter",
     "share",
 ]

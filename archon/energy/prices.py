@@ -1,41 +1,16 @@
-"""Price lists: joules and seconds per token and per call at one load, fitted from windows."""
+"""Price lists: joules and seconds per token, per call and per program run, at one load."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter
-from scipy.optimize import nnls
-from scipy.stats import t as student_t
 
 from archon.energy.meter import Method
 from archon.errors import UsageError
-
-TERMS = ("prefill_tokens", "decode_tokens", "calls")
-MAX_CONDITION = 30.0
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One calibration window of one model.
-
-    Attributes:
-        prefill_tokens: Prompt tokens computed, those from the prefix cache left out.
-        decode_tokens: Tokens generated.
-        calls: Completed calls.
-        joules: Gross energy of the window.
-        seconds: Length of the window.
-    """
-
-    prefill_tokens: int
-    decode_tokens: int
-    calls: int
-    joules: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +52,27 @@ class ModelPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramPrice:
+    """What running programs costs: joules and busy seconds of the machine.
+
+    ``cpu_`` is per CPU second of a program, ``run_`` what each run takes besides; ``_j`` and
+    ``_s`` as in `ModelPrice`.
+    """
+
+    cpu_j: Coef
+    run_j: Coef
+    cpu_s: Coef
+    run_s: Coef
+
+    def cost(self, cpu_s: float, runs: float = 1) -> "Cost":
+        """Return what some runs cost; prices are linear, so costs add up."""
+        return Cost(
+            self.cpu_j.value * cpu_s + self.run_j.value * runs,
+            self.cpu_s.value * cpu_s + self.run_s.value * runs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Gross joules and busy seconds."""
 
@@ -95,6 +91,7 @@ class PriceList:
         concurrency: Calls in flight during calibration.
         models: Prices by model name.
         fingerprint: Hardware and engine facts that the prices hold for.
+        programs: Price of running programs; None where none were calibrated.
     """
 
     idle_watts: float
@@ -103,6 +100,7 @@ class PriceList:
     concurrency: int
     models: Mapping[str, ModelPrice]
     fingerprint: Mapping[str, str]
+    programs: ProgramPrice | None = None
 
     def cost(
         self, model: str, prefill_tokens: float, decode_tokens: float, calls: float = 1
@@ -120,13 +118,27 @@ class PriceList:
             )
         return price.cost(prefill_tokens, decode_tokens, calls)
 
+    def program_cost(self, cpu_s: float, runs: float = 1) -> Cost:
+        """Return what some runs of programs cost.
+
+        Raises:
+            UsageError: The list has no price for it.
+        """
+        if self.programs is None:
+            raise UsageError(
+                "price list: no price for running programs; calibrate again "
+                "(calibration.refresh=true)"
+            )
+        return self.programs.cost(cpu_s, runs)
+
     def net(self, cost: Cost) -> float:
         """Return a cost's joules with the idle draw of its busy seconds taken off."""
         return cost.joules - self.idle_watts * cost.seconds
 
     def to_json(self) -> dict[str, Any]:
         """Return a mapping of plain JSON types; floats survive the round trip exactly."""
-        data: dict[str, Any] = _PRICE_LIST.dump_python(self, mode="json")
+        # Without None, so that lists without programs stay as they were stored before there were.
+        data: dict[str, Any] = _PRICE_LIST.dump_python(self, mode="json", exclude_none=True)
         return data
 
     @staticmethod
@@ -140,61 +152,6 @@ class PriceList:
 
 
 _PRICE_LIST = TypeAdapter(PriceList)
-
-
-def fit_model_price(loads: Sequence[Load]) -> ModelPrice:
-    """Fit a model's prices to calibration windows.
-
-    Joules, and likewise seconds, are modelled as ``p x prefill_tokens + d x decode_tokens +
-    c x calls`` with p, d, c >= 0: least squares of relative residuals (every window weighs the
-    same, long or short) by the active-set method of Lawson and Hanson (1974, chapter 23).
-    Intervals are Student's t on the unconstrained fit's covariance, cut at 0 and widened, where
-    the bound is active, to hold the value.
-
-    Args:
-        loads: At least four windows in which prompt length, output length and number of calls
-            vary independently.
-
-    Raises:
-        ValueError: There are too few windows, one is not positive, or they do not separate the
-            three terms (condition number of the scaled design above 30: Belsley, Kuh and
-            Welsch, *Regression Diagnostics*, 1980, section 3.2).
-    """
-    design = np.array([[w.prefill_tokens, w.decode_tokens, w.calls] for w in loads], dtype=float)
-    if len(loads) <= len(TERMS):
-        raise ValueError(f"{len(loads)} calibration windows cannot price three terms; give four")
-    joules = _fit(design, np.array([window.joules for window in loads]), "joules")
-    seconds = _fit(design, np.array([window.seconds for window in loads]), "seconds")
-    return ModelPrice(*joules, *seconds)
-
-
-def _fit(design: NDArray[np.float64], total: NDArray[np.float64], what: str) -> list[Coef]:
-    if not (np.isfinite(total).all() and (total > 0).all()):
-        raise ValueError(f"calibration: every window needs positive, finite {what}: {total}")
-    rows = design / total[:, None]
-    scale = np.linalg.norm(rows, axis=0)
-    for term, size in zip(TERMS, scale, strict=True):
-        if size == 0:
-            raise ValueError(f"calibration: no window has any {term}")
-    scaled = rows / scale
-    _, singular, directions = np.linalg.svd(scaled, full_matrices=False)
-    if singular[0] > MAX_CONDITION * singular[-1]:
-        mixed = [term for term, part in zip(TERMS, directions[-1], strict=True) if abs(part) > 0.3]
-        raise ValueError(
-            f"calibration: the windows do not separate {' from '.join(mixed)} (condition number "
-            f"of {what} above {MAX_CONDITION:g}); vary them independently"
-        )
-    ones = np.ones(len(total))
-    values, _ = nnls(scaled, ones)
-    free, *_ = np.linalg.lstsq(scaled, ones, rcond=None)
-    dof = len(total) - len(TERMS)
-    variance = float(np.sum((scaled @ free - ones) ** 2)) / dof
-    errors = np.sqrt(variance * np.diag(np.linalg.inv(scaled.T @ scaled)))
-    half = student_t.ppf((1 + CONFIDENCE) / 2, dof) * errors
-    low = np.clip(np.minimum(values, free - half), 0, None)
-    high = np.maximum(values, free + half)
-    columns = zip(values / scale, low / scale, high / scale, strict=True)
-    return [Coef(float(value), float(below), float(above)) for value, below, above in columns]
 
 
 def share(total: float, weights: ArrayLike) -> NDArray[np.float64]:

@@ -75,6 +75,7 @@ class Completion:
         mean_logprob: Mean log-probability of the chosen tokens, where asked for and told.
         top_logprobs: Per generated token the asked-for (token, log-probability) pairs.
         error: One line, when every attempt failed or the server refused the request.
+        cpu_s: CPU seconds of a program run here; None for a model's call.
     """
 
     text: str
@@ -88,6 +89,7 @@ class Completion:
     mean_logprob: float | None = None
     top_logprobs: tuple[tuple[tuple[str, float], ...], ...] | None = None
     error: str | None = None
+    cpu_s: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -96,7 +98,7 @@ class Completion:
 
 
 class Engine(ABC):
-    """One model that answers chat requests.
+    """One model that answers chat requests, or the sandbox that runs programs.
 
     Attributes:
         identity: What determines its outputs; part of every ledger key.

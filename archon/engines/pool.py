@@ -12,6 +12,7 @@ from archon.engines.base import Engine
 from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.fetch import LocalModel, resolve
 from archon.engines.pooling import PoolingEngine
+from archon.engines.programs import SandboxEngine
 from archon.engines.turns import Turns
 from archon.engines.vllm_command import installed_version
 from archon.engines.vllm_server import VllmServer
@@ -24,7 +25,14 @@ Tell = Callable[[str], None]
 
 
 class ModelPool(ABC):
-    """Engines by model identity."""
+    """Engines by model identity, and the one that runs programs by its own.
+
+    Args:
+        programs: Runs programs; it is up from the start and belongs to no server.
+    """
+
+    def __init__(self, programs: SandboxEngine | None = None) -> None:
+        self.programs = programs or SandboxEngine()
 
     @abstractmethod
     def identity(self, name: str) -> str:
@@ -80,9 +88,13 @@ class ModelPool(ABC):
 class EnginePool(ModelPool):
     """A pool of engines that already run, by model name."""
 
-    def __init__(self, engines: Mapping[str, Engine]) -> None:
+    def __init__(
+        self, engines: Mapping[str, Engine], *, programs: SandboxEngine | None = None
+    ) -> None:
+        super().__init__(programs)
         self._by_name = dict(engines)
-        self._by_identity = {engine.identity: engine for engine in engines.values()}
+        ready = (*engines.values(), self.programs)
+        self._by_identity = {engine.identity: engine for engine in ready}
 
     def identity(self, name: str) -> str:
         """See `ModelPool.identity`."""
@@ -92,7 +104,7 @@ class EnginePool(ModelPool):
 
     def prefix_blocks(self) -> Mapping[str, int]:
         """See `ModelPool.prefix_blocks`."""
-        return {identity: engine.prefix_block for identity, engine in self._by_identity.items()}
+        return {engine.identity: engine.prefix_block for engine in self._by_name.values()}
 
     def is_up(self, identity: str) -> bool:
         """See `ModelPool.is_up`."""
@@ -136,11 +148,20 @@ class ZooPool(ModelPool):
         concurrency: Most calls in flight per model; also what the servers batch.
         log_dir: Folder for the servers' logs.
         tell: Told about downloads and starting servers.
+        programs: See `ModelPool`.
     """
 
     def __init__(
-        self, zoo: Zoo, *, device: Device, concurrency: int, log_dir: Path, tell: Tell
+        self,
+        zoo: Zoo,
+        *,
+        device: Device,
+        concurrency: int,
+        log_dir: Path,
+        tell: Tell,
+        programs: SandboxEngine | None = None,
     ) -> None:
+        super().__init__(programs)
         self._zoo = zoo
         self._device = device
         self._concurrency = concurrency
@@ -149,7 +170,7 @@ class ZooPool(ModelPool):
         self._local: dict[str, LocalModel] = {}
         self._names: dict[str, str] = {}
         self._servers: dict[str, VllmServer] = {}
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, Engine] = {self.programs.identity: self.programs}
         self._turns = Turns()
 
     def identity(self, name: str) -> str:
@@ -247,7 +268,7 @@ class ZooPool(ModelPool):
         for server in self._servers.values():
             server.stop()
         self._servers.clear()
-        self._engines.clear()
+        self._engines = {self.programs.identity: self.programs}
 
     def _entry(self, name: str) -> ZooEntry:
         if name not in self._zoo:

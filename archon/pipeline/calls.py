@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from archon.components.base import Drawn
+from archon.components.state import Drawn
 from archon.engines.base import Completion, Request
 from archon.ledger import SEARCH_EPOCH, Ledger
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from archon.components.base import Drawn
+from archon.components.state import Drawn
 from archon.engines.base import Engine, Request
 from archon.pipeline.calls import CallStore
 from archon.pipeline.gather import gather_or_cancel

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from archon.components.base import Ask, Drawn
+from archon.components.base import Ask
+from archon.components.state import Drawn
 from archon.engines.base import Request
 from archon.pipeline.calls import CallStore
 from archon.pipeline.walk import Pipeline, QueryResult, Walk

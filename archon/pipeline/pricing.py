@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from archon.components.base import Drawn
+from archon.components.state import Drawn
 from archon.energy.prices import Cost, PriceList
 from archon.engines.base import Completion
 from archon.pipeline.walk import QueryResult
@@ -16,10 +16,10 @@ class Pricer:
     every prompt before the second, so that what is recorded is what a pipeline that makes the
     same calls would see. Where the server does not tell, the first sample pays for its whole
     prompt and later ones for what whole blocks of the cache cannot give them. A failed attempt
-    pays its prefill and its call.
+    pays its prefill and its call. A program pays for its CPU time and its run, whatever came of it.
 
     Args:
-        prices: Joules and busy seconds per token and call, by model identity.
+        prices: Joules and busy seconds per token and call, by model identity, and of programs.
         prefix_blocks: Model identity → tokens per prefix-cache block, 0 for no cache.
     """
 
@@ -41,7 +41,13 @@ class Pricer:
         return sums[samples]
 
     def call(self, model: str, completion: Completion, *, again: bool) -> Cost:
-        """Return the cost of one call; `again` when its prompt was sent before."""
+        """Return the cost of one call; `again` when its prompt was sent before.
+
+        Raises:
+            UsageError: The list has no price for it.
+        """
+        if completion.cpu_s is not None:
+            return self.prices.program_cost(completion.cpu_s, completion.attempts)
         block = self._blocks.get(model, 0)
         prompt, reused = completion.prompt_tokens, completion.cached_tokens
         if reused is None:

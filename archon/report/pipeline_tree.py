@@ -15,6 +15,7 @@ from archon.components.route import Route
 from archon.components.unit_test_generator import UnitTestGenerator
 from archon.components.weaver import Weaver
 from archon.energy import ModelPrice
+from archon.engines.programs import SANDBOX
 from archon.errors import UsageError
 from archon.report.tree import Measured, Node, Rows, SeenPart, Spent, Tree
 from archon.spec import PipelineSpec, first_problem
@@ -53,7 +54,12 @@ def _labels(layers: Layers, within: str = "") -> Iterator[tuple[str, str]]:
                 for number, inner in enumerate(part.inner):
                     yield from _labels(inner, f"{within}{part.type}, {_called(part, number)} ")
             else:
-                yield from ((f"{within}{part.type}", alias) for alias in set(part.model_aliases()))
+                yield from ((f"{within}{part.type}", alias) for alias in set(_answering(part)))
+
+
+def _answering(part: Component) -> tuple[str, ...]:
+    """Return who answers the calls of a component: models by alias, the sandbox."""
+    return (*part.model_aliases(), SANDBOX) if part.runs_programs else part.model_aliases()
 
 
 def _called(part: Nested, number: int) -> str:
@@ -101,7 +107,7 @@ class _Maker:
             getattr(part, "model", None),
             _settings(part),
             {"fitted": "not yet"} if part.needs_fit else {},
-            measured=self._spent(place, part.model_aliases()),
+            measured=self._spent(place, _answering(part)),
         )
         if isinstance(part, Weaver):
             return _holding(node, (self._verifiers(part, place, arriving, sure),))

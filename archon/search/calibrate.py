@@ -7,12 +7,11 @@ a workload at a load has. The windows therefore run at the target's concurrency.
 import hashlib
 import itertools
 import json
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from archon.energy import Basis, PriceList, Recorder, fit_model_price
+from archon.energy import Basis, PriceList, fit_model_price
 from archon.energy import Load as PricedLoad
 from archon.engines.base import Request, Sampling
 from archon.errors import ArchonError, UsageError
@@ -20,43 +19,46 @@ from archon.ledger import Ledger
 from archon.messages import Message
 from archon.pipeline import CallStore
 from archon.profile import Profile
+from archon.search.calibration_windows import Design, joules_of, measure_idle, windows_to_fit
 from archon.search.generate import Generator
 
-ATTEMPTS = 3
-"""Rounds of windows before a fit that does not separate the terms is given up."""
 VERSION = 3
 """Part of the fingerprint: raise it when the windows change."""
-MIN_WINDOW_S = 1.0
-MIN_TICKS = 20
-"""A window is at least so long: the counters' ticks then blur it by no more than a twentieth."""
-MAX_GROWTH = 200
-"""Most times a design's calls are multiplied to make its windows long enough."""
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
-    """One kind of window: words per prompt, most tokens per answer, rounds at full load."""
+class CallDesign(Design):
+    """Words per prompt, most tokens per answer."""
 
-    name: str
     words: int
     max_tokens: int
-    rounds: int
 
 
 DESIGNS = (
-    Design("short prompts, one token", 8, 1, 3),
-    Design("long prompts, one token", 120, 1, 1),
-    Design("short prompts, long answers", 8, 48, 1),
-    Design("long prompts, short answers", 60, 12, 1),
+    CallDesign("short prompts, one token", 3, 8, 1),
+    CallDesign("long prompts, one token", 1, 120, 1),
+    CallDesign("short prompts, long answers", 1, 8, 48),
+    CallDesign("long prompts, short answers", 1, 60, 12),
 )
 """Prompt length, answer length and number of calls vary independently over these."""
 
 
 def price_key(
-    models: Sequence[str], facts: Mapping[str, str], basis: Basis, concurrency: int, extra: object
+    models: Sequence[str],
+    facts: Mapping[str, str],
+    basis: Basis,
+    concurrency: int,
+    extra: object,
+    programs: str | None = None,
 ) -> str:
-    """Return the fingerprint under which a price list is stored and found again."""
+    """Return the fingerprint under which a price list is stored and found again.
+
+    Args:
+        programs: Identity of what runs programs; None for a list without a price for that.
+    """
     content = [VERSION, sorted(models), dict(facts), basis.label, concurrency, repr(extra)]
+    if programs is not None:
+        content.append(programs)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -126,54 +128,23 @@ def measure_loads(
 ) -> list[PricedLoad]:
     """Measure windows from which the prices of one model can be fitted.
 
-    A design whose first window is too short for the counters is given more calls; that window is
-    left out.
-
     Args:
         model: Identity of a model that is up.
         repeats: Windows of each design.
         tell: Told the name of each window that ended.
 
     Raises:
-        ArchonError: A window's energy could not be read, or the windows do not separate the
-            terms.
+        ArchonError: See `windows_to_fit`.
     """
-    recorder = generator.recorder
-    ticks = [d.tick_s for d in recorder.meter.domains if d.name in recorder.basis.domains]
-    least_s = max(MIN_WINDOW_S, MIN_TICKS * max(ticks))
-    rounds = {design: design.rounds for design in DESIGNS}
-    loads: list[PricedLoad] = []
-    for attempt in range(1, ATTEMPTS + 1):
-        for repeat in range(repeats):
-            for design in DESIGNS:
-                load = _window(generator, store, model, design, rounds[design], rng)
-                if attempt == 1 and repeat == 0 and load.seconds < least_s:
-                    growth = min(MAX_GROWTH, 1.2 * least_s / load.seconds)
-                    rounds[design] = math.ceil(rounds[design] * growth)
-                    load = _window(generator, store, model, design, rounds[design], rng)
-                loads.append(load)
-                tell(design.name)
-        try:
-            fit_model_price(loads)
-        except ValueError as error:  # disturbed windows: more of them steady the fit
-            if attempt == ATTEMPTS:
-                raise ArchonError(f"calibration of {model}: {error}") from error
-        else:
-            break
-    return loads
-
-
-def measure_idle(recorder: Recorder, seconds: float) -> float:
-    """Return the watts of the basis with models loaded and nothing running.
-
-    Raises:
-        ArchonError: A rail of the basis could not be read.
-    """
-    _, window = recorder.measure_idle(seconds)
-    watts = window.watts(recorder.basis)
-    if watts is None:
-        raise ArchonError(f"idle power: {_reason(window.domains)}; see `archon energy`")
-    return watts
+    return windows_to_fit(
+        DESIGNS,
+        lambda design, rounds: _window(generator, store, model, design, rounds, rng),
+        fit_model_price,
+        recorder=generator.recorder,
+        repeats=repeats,
+        what=model,
+        tell=tell,
+    )
 
 
 def load_prices(ledger: Ledger, key: str) -> PriceList | None:
@@ -228,7 +199,7 @@ def _window(
     generator: Generator,
     store: CallStore,
     model: str,
-    design: Design,
+    design: CallDesign,
     rounds: int,
     rng: random.Random,
 ) -> PricedLoad:
@@ -246,23 +217,16 @@ def _window(
     failed = [call.error for call in calls if call.error is not None]
     if failed:
         raise ArchonError(f"calibration: {len(failed)} calls failed, the first: {failed[0]}")
-    if phase.joules is None:
-        raise ArchonError(f"calibration: {_reason(phase.window.domains)}; see `archon energy`")
     return PricedLoad(
         prefill_tokens=sum(call.prompt_tokens - (call.cached_tokens or 0) for call in calls),
         decode_tokens=sum(call.completion_tokens for call in calls),
         calls=len(calls),
-        joules=phase.joules,
+        joules=joules_of(phase),
         seconds=phase.window.seconds,
     )
 
 
-def _prompt(rng: random.Random, design: Design) -> str:
+def _prompt(rng: random.Random, design: CallDesign) -> str:
     """Return a prompt no other call shares a prefix with, which asks for a long answer."""
     words = " ".join(str(rng.randrange(10, 100)) for _ in range(design.words))
     return f"{words}\nContinue this list with as many numbers as you can."
-
-
-def _reason(domains: Sequence[object]) -> str:
-    reasons = [getattr(domain, "reason", None) for domain in domains]
-    return "energy could not be read: " + "; ".join(r for r in reasons if r)

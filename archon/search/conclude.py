@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from archon.pipeline.pricing import Pricer
 from archon.progress import Progress, duration
 from archon.report.html import write_report
 from archon.search import results
-from archon.search.calibrate import measure_idle
+from archon.search.calibration_windows import measure_idle
 from archon.search.config import StudyConfig
 from archon.search.confirm import Confirmation, digest
 from archon.search.evaluate import Evaluator
@@ -70,7 +69,7 @@ class Conclusion:
             self.task.splits["test"],
             self.generator,
             self.pricer,
-            partial(self.evaluator.bind, live=True),
+            self.evaluator.bind,
         )
         self._confirm(confirmation, frozen)
         idle_again = measure_idle(self.generator.recorder, config.calibration.idle_seconds)

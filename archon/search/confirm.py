@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from archon.energy import share
+from archon.engines.programs import SANDBOX
 from archon.errors import ArchonError
 from archon.metrics import Sample
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_live
@@ -178,9 +179,9 @@ class Confirmation:
         failed = 0
         for result in results:
             for spend in result.spent.values():
-                alias = next(
-                    a for a, m in pipeline.context.models.items() if m == spend.drawn.request.model
-                )
+                model = spend.drawn.request.model
+                models = pipeline.context.models.items()
+                alias = next((a for a, identity in models if identity == model), SANDBOX)
                 label = f"{spend.place.split(' ', 1)[1]} @ {alias}"
                 calls, spent = components.get(label, (0, 0.0))
                 cost = self._pricer.spent(spend.drawn, spend.samples).joules

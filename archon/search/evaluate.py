@@ -3,19 +3,18 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from archon.components import Context
-from archon.components.base import Passes
+from archon.engines.programs import sandbox_identity
 from archon.metrics import Array, Load, Metrics, Sample, measure
 from archon.pipeline import CallStore, Pipeline, QueryResult, run_phases
 from archon.pipeline.phases import Generate, Job
 from archon.pipeline.pricing import Pricer
 from archon.search.fitting import Fitter
 from archon.spec import PipelineSpec
-from archon.tasks import Query, Task, sandbox
+from archon.tasks import Query, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Evaluator:
         generate: Makes the calls the store does not hold, see `run_phases`.
         identities: Canonical JSON of a spec's model reference → model identity.
         limits: Model identity → tokens of prompt and reply together, where that is known.
-        passes: Puts programs to tests; the search remembers what it said of each.
+        sandbox: Identity of the engine that runs programs.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Evaluator:
         identities: dict[str, str],
         generate: Generate,
         limits: Mapping[str, int] | None = None,
-        passes: Passes = sandbox.passes,
+        sandbox: str = sandbox_identity(),
     ) -> None:
         self.task = task
         self.load = load
@@ -79,8 +78,7 @@ class Evaluator:
         self._identities = identities
         self._generate = generate
         self._limits = limits or {}
-        self._passes = passes
-        self._passes_once = lru_cache(maxsize=1 << 16)(passes)
+        self._sandbox = sandbox
         self._memory: dict[object, object] = {}
         self._fitter = Fitter(task, self.bind, store, generate)
 
@@ -89,15 +87,12 @@ class Evaluator:
         """Calls generated to fit pipelines, which none of them is charged."""
         return self._fitter.calls
 
-    def bind(self, spec: PipelineSpec, *, live: bool = False) -> Pipeline:
+    def bind(self, spec: PipelineSpec) -> Pipeline:
         """Return the spec ready to run, sharing prompts with every other one.
-
-        Args:
-            live: Whether programs are run anew, because what that costs is measured.
 
         Raises:
             UsageError: A component cannot run as it is: a reply may be longer than its model
-                takes, or there is no sandbox for the programs it runs.
+                takes.
         """
         models = {
             alias: self._identities[ref.model_dump_json()] for alias, ref in spec.models.items()
@@ -108,8 +103,7 @@ class Evaluator:
             if identity in self._limits
         }
         spec.require_room(limits)
-        passes = self._passes if live else self._passes_once
-        context = Context(self.task, models, self._memory, limits=limits, passes=passes)
+        context = Context(self.task, models, self._memory, limits=limits, sandbox=self._sandbox)
         return Pipeline(spec, context)
 
     def evaluate(self, spec: PipelineSpec, queries: Sequence[Query]) -> Evaluation:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from archon.energy import PriceList
@@ -18,7 +17,7 @@ from archon.search.config import StudyConfig
 from archon.search.evaluate import Evaluation, Evaluator
 from archon.search.run import ledger_place, zoo_pool
 from archon.spec import ZooModel, load_spec
-from archon.tasks import SplitName, load_task, sandbox
+from archon.tasks import SplitName, load_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def stored_study(
 
     Args:
         pool: Models to use in place of the zoo's; only their identities are asked for.
-        unsafe_code: Whether programs that models write may run without a sandbox.
+        unsafe_code: Whether programs that models write run without a sandbox, as in the study.
 
     Raises:
         UsageError: No manifest in the folder, or no ledger where it says.
@@ -62,7 +61,7 @@ def stored_study(
             f"{folder}: replaying needs the manifest.json of a results folder ({error})"
         ) from error
     task = load_task(config.task, unsafe_code=unsafe_code)
-    models = pool or zoo_pool(config)
+    models = pool or zoo_pool(config, unsafe_code=unsafe_code)
     place = ledger_place(config)
     if "://" not in place and not Path(place).is_file():
         raise UsageError(f"{place}: the ledger of this study is gone, so it cannot be replayed")
@@ -77,9 +76,9 @@ def stored_study(
                 ZooModel(zoo=name).model_dump_json(): identity
                 for name, identity in identities.items()
             },
-            _refuse,
+            lambda model, jobs: _refuse(jobs, programs=model == models.programs.identity),
             models.context_limits(),
-            partial(sandbox.passes, unsafe=unsafe_code),
+            models.programs.identity,
         )
         yield StoredStudy(config, evaluator, identities, models.prefix_blocks())
 
@@ -105,8 +104,9 @@ def replay(
         return evaluator.evaluate(spec, evaluator.task.splits[split])
 
 
-def _refuse(model: str, jobs: Sequence[Job]) -> None:  # noqa: ARG001
+def _refuse(jobs: Sequence[Job], *, programs: bool) -> None:
+    hint = ", and programs with the same --unsafe-code or none" if programs else ""
     raise ArchonError(
         f"the ledger lacks {len(jobs)} calls of this pipeline on this split: only what a search "
-        "has drawn can be replayed"
+        f"has drawn can be replayed{hint}"
     )

@@ -26,6 +26,7 @@ from archon.search.replay import stored_study
 from archon.search.space import Space
 
 SHOWN = 15
+_RUN_PROGRAMS = "a profile has no price for running programs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,8 @@ def rerank(folder: Path, profile: Profile, *, pool: ModelPool | None = None) -> 
         pool: See `stored_study`.
 
     Raises:
-        UsageError: The folder is not a study's, or the profile lacks a model or the study's
-            concurrency.
+        UsageError: The folder is not a study's, the profile lacks a model or the study's
+            concurrency, or all pipelines run programs, which no profile prices.
         ArchonError: The ledger lacks calls.
     """
     points, stopped = _points(folder / "trials.csv")
@@ -145,7 +146,12 @@ def rerank(folder: Path, profile: Profile, *, pool: ModelPool | None = None) -> 
         space = Space(config.space, config.models, config.axes)
         queries = evaluator.task.splits["select"]
         specs = {spec.canonical: spec for spec in map(space.at, points)}
-        here = [evaluator.evaluate(spec, queries) for spec in specs.values()]
+        priceable = [spec for spec in specs.values() if not spec.runs_programs]
+        here = [evaluator.evaluate(spec, queries) for spec in priceable]
+    if unpriced := len(specs) - len(here):
+        notes.append(f"{_RUN_PROGRAMS}: {unpriced} pipelines are left out")
+    if not here:
+        raise UsageError(f"{folder}: {_RUN_PROGRAMS}, and all pipelines of the study do")
     pricer = Pricer(prices, study.prefix_blocks)
     load = Load(config.target.rate, prices.idle_watts)
     there = [reprice(evaluation, pricer, load) for evaluation in here]

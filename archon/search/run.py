@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from rich.table import Table
 
-from archon.energy import Meter, PriceList, Recorder, basis_of, open_meter
+from archon.energy import Meter, Recorder, basis_of, open_meter
 from archon.engines.pool import ModelPool, ZooPool, require_metered
+from archon.engines.programs import SANDBOX, SandboxEngine
 from archon.engines.zoo import Device, load_zoo
 from archon.errors import ArchonError, UsageError
 from archon.hardware import describe, device, fingerprint
@@ -21,21 +21,20 @@ from archon.ledger import Ledger
 from archon.metrics import Load
 from archon.pipeline import CallStore
 from archon.pipeline.pricing import Pricer
-from archon.profile import load_profile
 from archon.progress import Progress, duration
 from archon.report.tables import final_table
 from archon.search import results
-from archon.search.calibrate import calibrate, load_prices, price_key, profiled_prices
 from archon.search.conclude import Conclusion
 from archon.search.config import StudyConfig
 from archon.search.evaluate import Evaluator
 from archon.search.generate import Generator, Tally
 from archon.search.loop import Search
 from archon.search.objective import Objective, directions
+from archon.search.prices import study_prices
 from archon.search.space import Space
 from archon.search.storage import Totals, open_study, require_same_energy
 from archon.spec import ZooModel
-from archon.tasks import Task, load_task, sandbox
+from archon.tasks import Task, load_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,8 @@ def run_study(
     """Run or continue a study.
 
     Args:
-        pool: Models to use in place of the zoo's (tests and experiments).
+        pool: Models to use in place of the zoo's, with what runs its programs (tests and
+            experiments).
         meter: Meter to use in place of the machine's; closed at the end.
         unsafe_code: Whether programs that models write may run without a sandbox.
 
@@ -96,7 +96,6 @@ class _Run:
         stack: ExitStack,
     ) -> None:
         self.config = config
-        self.unsafe_code = unsafe_code
         self.progress = progress
         self.root = Path(config.study.dir)
         self.folder = self.root / config.study.name
@@ -114,8 +113,10 @@ class _Run:
         _make_folder(self.folder)
         self.ledger = stack.enter_context(Ledger(ledger_place(config)))
         self.facts = fingerprint()
-        self.pool = pool or zoo_pool(config, progress.say)
+        self.pool = pool or zoo_pool(config, progress.say, unsafe_code=unsafe_code)
         stack.callback(self.pool.close)
+        if self.space.runs_programs:
+            self.pool.programs.require()
         self.meter = meter or open_meter(
             config.energy.meter, coefficients=config.energy.coefficients
         )
@@ -141,7 +142,17 @@ class _Run:
         study = open_study(self.config, self.folder, directions(self.config.objective.metric))
         basis = self.generator.recorder.basis
         require_same_energy(study, basis.label, describe(self.facts))
-        prices, key = self._prices()
+        try:
+            prices, key = study_prices(
+                self.config,
+                self.space,
+                self.generator,
+                self.identities,
+                self.facts,
+                self.progress,
+            )
+        except KeyboardInterrupt:
+            raise StoppedError("stopped during calibration; nothing was searched yet") from None
         load = Load(self.config.target.rate, prices.idle_watts)
         objective = Objective(self.config.objective, load)
         stored = CallStore(self.ledger)
@@ -157,7 +168,7 @@ class _Run:
             },
             lambda model, jobs: self._phase(stored, model, jobs),
             self.pool.context_limits(),
-            partial(sandbox.passes, unsafe=self.unsafe_code),
+            self.pool.programs.identity,
         )
         totals = Totals(study)
         search_tally = Tally()
@@ -211,55 +222,9 @@ class _Run:
 
     # Steps
 
-    def _prices(self) -> tuple[PriceList, str]:
-        models = list(self.identities.values())
-        key = price_key(
-            models,
-            self.facts,
-            self.generator.recorder.basis,
-            self.config.target.concurrency,
-            self.config.energy.coefficients,
-        )
-        section = self.config.calibration
-        if section.profile is not None:
-            prices = profiled_prices(
-                load_profile(section.profile),
-                self.facts,
-                self.generator.recorder.basis,
-                models,
-                self.config.target.concurrency,
-            )
-            self.progress.say(f"calibration: prices come from {section.profile}")
-            self.ledger.save_prices(key, prices.to_json())
-            return prices, key
-        known = None if section.refresh else load_prices(self.ledger, key)
-        if known is not None:
-            self.progress.say("calibration: prices of this machine and load are in the ledger")
-            return known, key
-        try:
-            prices = calibrate(
-                self.generator,
-                models,
-                self.facts,
-                repeats=section.repeats,
-                idle_seconds=section.idle_seconds,
-                seed=self.config.study.seed,
-                tell=lambda what, done: self.progress.show("calibration", what, done=done),
-            )
-        except KeyboardInterrupt:
-            raise StoppedError("stopped during calibration; nothing was searched yet") from None
-        self.ledger.save_prices(key, prices.to_json())
-        for name, identity in self.identities.items():
-            price = prices.models[identity]
-            self.progress.say(
-                f"price of {name}, {prices.basis}: {price.prefill_j.value * 1000:.1f} mJ per "
-                f"prefill token, {price.decode_j.value * 1000:.1f} mJ per decode token, "
-                f"{price.call_j.value * 1000:.0f} mJ per call; idle {prices.idle_watts:.1f} W"
-            )
-        return prices, key
-
     def _phase(self, store: CallStore, model: str, jobs: Sequence[Any]) -> None:
-        name = next(name for name, identity in self.identities.items() if identity == model)
+        known = self.identities.items()
+        name = next((name for name, identity in known if identity == model), SANDBOX)
         self.generator.phase(store, model, jobs, f"search: {name}")
 
     # Small things
@@ -333,8 +298,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def zoo_pool(config: StudyConfig, tell: Callable[[str], None] = lambda _: None) -> ZooPool:
+def zoo_pool(
+    config: StudyConfig, tell: Callable[[str], None] = lambda _: None, *, unsafe_code: bool = False
+) -> ZooPool:
     """Return the pool of the study's zoo models.
+
+    Args:
+        unsafe_code: Whether programs that models write may run without a sandbox.
 
     Raises:
         UsageError: A model is unknown, or runs on a machine whose joules cannot be read from here.
@@ -347,6 +317,7 @@ def zoo_pool(config: StudyConfig, tell: Callable[[str], None] = lambda _: None) 
         concurrency=config.target.concurrency,
         log_dir=Path(config.study.dir) / config.study.name / "logs",
         tell=tell,
+        programs=SandboxEngine(unsafe=unsafe_code),
     )
 
 

@@ -37,6 +37,7 @@ class Space:
 
     Attributes:
         needs_fit: Whether some of its pipelines have numbers to be fitted.
+        runs_programs: Whether some of them have programs run.
 
     Raises:
         UsageError: No such space, axes it does not have, or values that give no valid pipeline.
@@ -58,6 +59,7 @@ class Space:
         dice = optuna.create_study(sampler=RandomSampler(seed=0))
         specs += [self.suggest(dice.ask()) for _ in range(CHECKED)]
         self.needs_fit = any(spec.unfitted() is not None for spec in specs)
+        self.runs_programs = any(spec.runs_programs for spec in specs)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> PipelineSpec:
         """Return the pipeline a trial's choices make up.

@@ -8,7 +8,7 @@ from archon.engines.base import Request, Sampling
 from archon.errors import ArchonError
 from archon.messages import Message
 from archon.pipeline import CallStore
-from archon.search.calibrate import MIN_TICKS, MIN_WINDOW_S
+from archon.search.calibration_windows import MIN_TICKS, MIN_WINDOW_S
 from archon.search.generate import Generator
 
 VOCABULARY = (

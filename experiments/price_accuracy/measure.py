@@ -27,7 +27,8 @@ from archon.hardware import fingerprint
 from archon.ledger import Ledger
 from archon.pipeline.pricing import Pricer
 from archon.progress import Progress, duration
-from archon.search.calibrate import DESIGNS, measure_idle, measure_loads, open_store
+from archon.search.calibrate import DESIGNS, measure_loads, open_store
+from archon.search.calibration_windows import measure_idle
 from archon.search.config import StudyConfig, load_config
 from archon.search.generate import Generator
 from archon.search.run import zoo_pool

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from archon.components.base import ask_about
+from archon.components.context import ask_about
 from archon.components.styles import STYLES
 from archon.energy import Basis, Recorder, Window, basis_of, open_meter
 from archon.engines.base import Completion, Request, Sampling

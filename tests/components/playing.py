@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from archon.components import Candidate, Component, Context, Drawn, State
-from archon.components.base import Ask, UnitTest
+from archon.components.base import Ask
+from archon.components.state import UnitTest
 from archon.engines.base import Completion, Request
 from archon.messages import Message
 from archon.tasks import FreeTask

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from playing import MESSAGES, candidate, completion, converse
 
 from archon.components import COMPONENTS, State
-from archon.components.base import UnitTest
+from archon.components.state import UnitTest
 
 ASKED = {"model": "m"}
 WAYS = [
@@ -24,10 +24,16 @@ WAYS = [
     {"type": "verifier", "mode": "reason", "first_k": 1, **ASKED},
     {"type": "unit_test_generator", "samples": 2, "temperature": 0.5, **ASKED},
     {"type": "unit_test_evaluator", **ASKED},
+    {"type": "unit_test_evaluator"},
     {"type": "vote"},
 ]
 TOPS = (("Yes", -0.2), ("No", -1.8))
-TESTS = (UnitTest("assertions", "It is even."), UnitTest("assertions", "It is short."))
+TESTS = (
+    UnitTest("assertions", "It is even."),
+    UnitTest("assertions", "It is short."),
+    UnitTest("python", "assert f() == 1", "f"),
+    UnitTest("python", "assert f() == 2", "f"),
+)
 
 
 def told(way):
@@ -57,7 +63,7 @@ def test_they_lie_within_what_is_told_and_write_no_more(way, texts, replies):
     state = State("q1", MESSAGES, () if component.first else arriving, TESTS)
     requests = converse(component, state, answer).requests
     calls = {request.key: request.samples for request in requests}  # later ones ask for more
-    said = component.calls(len(arriving), len(TESTS))
+    said = component.calls(len(arriving), len(TESTS) // 2)
     assert said.least <= sum(calls.values()) <= said.most
     assert all(request.sampling.max_tokens <= said.tokens for request in requests)
 
@@ -73,4 +79,4 @@ def test_the_most_is_made_where_candidates_differ_and_nothing_is_settled(way):
     state = State("q1", MESSAGES, tuple(map(candidate, "abcd")), TESTS)
     requests = converse(component, state, answer).requests
     calls = {request.key: request.samples for request in requests}
-    assert sum(calls.values()) == component.calls(4, len(TESTS)).most
+    assert sum(calls.values()) == component.calls(4, len(TESTS) // 2).most

@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "single": {"styles": STYLES},
     "ensemble": {"styles": STYLES, "samples": [2], "temperatures": [0.5], "methods": ["mean"]},
     "adaptive": {"styles": STYLES, "samples": [4], "thresholds": [0.5]},
+    "programs": {"styles": STYLES, "samples": [2], "temperatures": [0.5], "tests": [2]},
     "archon_itas": {"styles": STYLES, "samples": [1, 2], "fusion_layers": [1], "fusers": [2]},
 }
 """Every packaged space, with few values for the axes that give no other components."""

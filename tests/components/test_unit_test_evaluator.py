@@ -1,16 +1,15 @@
+import asyncio
 import math
-from functools import partial
 
 import pytest
-from playing import MESSAGES, candidate, completion, failed, play
+from playing import MESSAGES, candidate, completion, converse, failed, play
 
-from archon.components import Context, State
-from archon.components.base import UnitTest
+from archon.components import State
+from archon.components.state import UnitTest
 from archon.components.unit_test_evaluator import UnitTestEvaluator, programs
-from archon.engines.base import Sampling
+from archon.engines.base import Completion, Sampling
+from archon.engines.programs import SandboxEngine, program_request, sandbox_identity
 from archon.messages import Message
-from archon.tasks import FreeTask, sandbox
-from archon.tasks.sandbox import Verdict
 from weaver.verifiers.reading import TOP_LOGPROBS
 
 ABC = [candidate(text) for text in "abc"]
@@ -93,64 +92,59 @@ def code(body):
     return f"Here it is:\n\n```python\ndef add(a, b):\n    {body}\n```\nIt adds."
 
 
-def run(texts, passes, tests=ADD, **settings):
-    return play(
-        UnitTestEvaluator(**settings), list(map(candidate, texts)), unit_tests=tests, passes=passes
-    )
+PASSED = Completion('{"outcome": "passed", "reason": ""}', "stop", 0, 0, cpu_s=0.25)
+FAILED = Completion('{"outcome": "failed", "reason": "no"}', "stop", 0, 0, cpu_s=0.25)
+
+
+def run(texts, verdicts, tests=ADD, **settings):
+    evaluator = UnitTestEvaluator(**settings)
+    return play(evaluator, list(map(candidate, texts)), verdicts, unit_tests=tests)
 
 
 def test_programs_are_ranked_by_the_scripts_they_pass():
     right, doubled, raising = code("return a + b"), code("return a * 2"), code("return a / 0")
-    passes = partial(sandbox.passes, unsafe=True)  # nothing here needs a sandbox
-    played = run([raising, doubled, right], passes)
+    engine = SandboxEngine(unsafe=True)  # nothing here needs a sandbox
+
+    def answer(request):
+        return [asyncio.run(engine.complete(request.messages, request.sampling, 0, ""))]
+
+    state = State("q1", MESSAGES, tuple(map(candidate, [raising, doubled, right])), tuple(ADD))
+    played = converse(UnitTestEvaluator(), state, answer, sandbox=engine.identity)
     assert played.texts == [right, doubled, raising]
     assert [one.score for one in played.candidates] == [1.0, pytest.approx(1 / 3), 0.0]
-    assert played.requests == []
+    assert {request.model for request in played.requests} == {engine.identity}
     assert played.counts.pop("unit_test_evaluator.sandbox_cpu_ms") > 0
     assert played.counts == {"unit_test_evaluator.sandbox_runs": 9}
 
 
-class Runs:
-    """Passes programs that say so, and records what it is asked to run."""
-
-    def __init__(self):
-        self.made = []
-
-    def __call__(self, forms, test, function):
-        self.made.append((forms, test, function))
-        passed = "right" in forms[0]
-        return Verdict("passed" if passed else "failed", "", seconds=0.5, cpu_s=0.25)
-
-
-def test_each_program_is_put_to_each_script_once():
-    runs = Runs()
+def test_each_program_is_put_to_each_script_once_all_at_once():
     right, wrong = code("return 'right'"), code("return 'no'")
-    played = run([wrong, right, wrong], runs, tests=[*ADD[:2], *TWO], top_k=2)
+    verdicts = [FAILED, FAILED, PASSED, PASSED]
+    played = run([wrong, right, wrong], verdicts, tests=[*ADD[:2], *TWO], top_k=2)
     assert played.texts == [right, wrong]
-    assert [(test, function) for _, test, function in runs.made] == [
-        (test.text, "add") for test in ADD[:2]
-    ] * 2
+    expected = [
+        program_request(programs("", text, "add"), test.text, "add", sandbox_identity())
+        for text in (wrong, right)
+        for test in ADD[:2]
+    ]
+    assert [one.key for one in played.requests] == [one.key for one in expected]
     assert played.counts == {
         "unit_test_evaluator.sandbox_runs": 4,
         "unit_test_evaluator.sandbox_cpu_ms": 1000,
     }
 
 
-def test_what_programs_spend_is_noted_for_their_query():
-    context = Context(FreeTask(), {}, passes=Runs())
-    first = (candidate(code("return 'right'")), candidate(code("return 'no'")))
-    for query, candidates in [("q1", first), ("q2", first[:1]), ("q1", first[:1])]:
-        steps = UnitTestEvaluator().run(State(query, MESSAGES, candidates, tuple(ADD[:2])), context)
-        with pytest.raises(StopIteration):
-            next(steps)
-    assert context.cpu_s == {"q1": 1.5, "q2": 0.5}
+@pytest.mark.parametrize("ended", [failed(), completion("passed"), completion('{"outcome": 1}')])
+def test_a_verdict_that_is_none_is_no_pass_and_is_counted(ended):
+    played = run([code("return 1"), code("return 2")], [ended, PASSED], tests=ADD[:1])
+    assert [one.score for one in played.candidates] == [1.0, 0.0]
+    assert played.counts["unit_test_evaluator.unparsed"] == 1
 
 
 def test_a_reply_without_code_passes_nothing_and_is_not_run():
-    runs = Runs()
-    played = run(["<think>Hmm", code("return 'right'")], runs)
+    played = run(["<think>Hmm", code("return 'right'")], [PASSED] * len(ADD))
     assert [one.score for one in played.candidates] == [1.0, 0.0]
-    assert len(runs.made) == len(ADD)
+    assert run(["<think>Hmm"], []).requests == []
 
 
 def test_a_program_is_the_code_of_the_reply():
@@ -171,26 +165,14 @@ def test_what_the_question_shows_of_the_function_is_part_of_the_program():
     )
 
 
-def test_a_question_in_code_and_its_reply_run():
-    question = (
-        Message("user", "```python\nfrom math import pi\n\ndef area(r):\n    'Of a circle.'\n```"),
-    )
-    played = play(
-        UnitTestEvaluator(),
-        [candidate("return pi * r * r")],
-        messages=question,
-        unit_tests=[UnitTest("python", "assert 3 < area(1) < 4", "area")],
-        passes=partial(sandbox.passes, unsafe=True),
-    )
-    assert [one.score for one in played.candidates] == [1.0]
-
-
-def test_a_sandbox_that_is_missing_stops_everything():
-    def missing(*_):
-        raise LookupError("no bubblewrap")
-
-    with pytest.raises(LookupError):
-        run([code("return 1")], missing)
+def test_what_the_question_shows_is_run_with_the_reply():
+    shown = "from math import pi\n\ndef area(r):\n    'Of a circle.'"
+    question = (Message("user", f"```python\n{shown}\n```"),)
+    test = UnitTest("python", "assert 3 < area(1) < 4", "area")
+    reply = candidate("return pi * r * r")
+    played = play(UnitTestEvaluator(), [reply], [PASSED], messages=question, unit_tests=[test])
+    first, *_ = played.requests[0].messages
+    assert first == Message("program", f"{shown}\nreturn pi * r * r\n")
 
 
 # What it is
@@ -200,6 +182,7 @@ def test_a_model_judges_assertions_and_without_one_scripts_run():
     assert UnitTestEvaluator(model="m").reads_tests == "assertions"
     assert UnitTestEvaluator().reads_tests == "python"
     assert UnitTestEvaluator().model_aliases() == ()
+    assert [UnitTestEvaluator(model=m).runs_programs for m in ("m", None)] == [False, True]
 
 
 def test_without_candidates_nobody_is_asked():

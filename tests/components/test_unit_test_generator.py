@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from playing import MESSAGES, candidate, failed, play
 from pydantic import ValidationError
 
-from archon.components.base import UnitTest
+from archon.components.state import UnitTest
 from archon.components.unit_test_generator import UnitTestGenerator, parse_tests
 
 

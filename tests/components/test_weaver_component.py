@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from playing import candidate, completion, failed, play
 from pydantic import ValidationError
 
-from archon.components.base import Candidate
+from archon.components.state import Candidate
 from archon.components.weaver import Weaver
 from archon.errors import UsageError
 from archon.spec import PipelineSpec, ZooModel, parse_spec

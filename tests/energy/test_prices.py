@@ -6,7 +6,17 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from archon.energy import Coef, Load, ModelPrice, PriceList, fit_model_price, share
+from archon.energy import (
+    Coef,
+    Load,
+    ModelPrice,
+    PriceList,
+    ProgramLoad,
+    ProgramPrice,
+    fit_model_price,
+    fit_program_price,
+    share,
+)
 from archon.errors import UsageError
 
 # prefill-heavy, decode-heavy, call-heavy and mixed windows
@@ -89,6 +99,27 @@ def test_unmeasured_windows_are_refused(bad):
         fit_model_price([replace(first, **bad), *others])
 
 
+@given(prices)
+def test_exact_windows_of_programs_give_their_prices_back(truth):
+    cpu, run, _, watts = truth
+    made = [(runs * each, runs) for runs, each in [(64, 0.03), (32, 0.08), (16, 0.25), (20, 0.25)]]
+    windows = [
+        ProgramLoad(cpu_s, runs, cpu * cpu_s + run * runs, (cpu * cpu_s + run * runs) / watts)
+        for cpu_s, runs in made
+    ]
+    price = fit_program_price(windows)
+    expected = [cpu, run, cpu / watts, run / watts]
+    for name, value in zip(("cpu_j", "run_j", "cpu_s", "run_s"), expected, strict=True):
+        assert getattr(price, name).value == pytest.approx(value, rel=1e-6)
+    with pytest.raises(ValueError, match="2 calibration windows cannot price 2 terms; give 3"):
+        fit_program_price(windows[:2])
+    with pytest.raises(ValueError, match="do not separate cpu_s from runs"):
+        fit_program_price([windows[0]] * 3)
+
+
+PROGRAMS = ProgramPrice(Coef(2.0, 1, 3), Coef(0.5, 0, 1), Coef(0.4, 0, 1), Coef(0.1, 0, 1))
+
+
 def price_list(**changes):
     prefill, decode, call = Coef(0.01, 0.009, 0.011), Coef(0.2, 0.1, 0.3), Coef(0.5, 0.0, 1.0)
     price = ModelPrice(prefill, decode, call, Coef(0.001, 0, 1), Coef(0.02, 0, 1), Coef(0, 0, 1))
@@ -108,6 +139,18 @@ def test_net_takes_the_idle_draw_of_the_busy_time_off():
     assert listed.net(cost) == pytest.approx(12 - 5 * 1.1)
 
 
+def test_programs_are_priced_by_cpu_time_and_run():
+    cost = price_list(programs=PROGRAMS).program_cost(cpu_s=3.0, runs=4)
+    assert (cost.joules, cost.seconds) == pytest.approx((6 + 2, 1.2 + 0.4))
+    with pytest.raises(UsageError, match=r"no price for running programs.*calibration\.refresh"):
+        price_list().program_cost(1.0)
+
+
+def test_a_list_without_programs_is_stored_as_before_there_were_any():
+    assert "programs" not in price_list().to_json()
+    assert PriceList.from_json(price_list().to_json()).programs is None
+
+
 def test_an_unknown_model_is_named():
     with pytest.raises(UsageError, match="no price for model 'n', only for m"):
         price_list().cost("n", 1, 1)
@@ -115,7 +158,7 @@ def test_an_unknown_model_is_named():
 
 @given(st.floats(min_value=0, allow_nan=False, allow_infinity=False))
 def test_json_keeps_every_bit(number):
-    listed = price_list(idle_watts=number)
+    listed = price_list(idle_watts=number, programs=PROGRAMS)
     assert PriceList.from_json(json.loads(json.dumps(listed.to_json()))) == listed
 
 

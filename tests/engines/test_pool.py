@@ -10,6 +10,7 @@ from archon.engines.client import OpenAIEngine
 from archon.engines.fetch import LocalModel
 from archon.engines.pool import EnginePool, ZooPool, require_metered
 from archon.engines.pooling import PoolingEngine
+from archon.engines.programs import SandboxEngine
 from archon.engines.scripted import ScriptedEngine
 from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import ZooEntry
@@ -50,6 +51,17 @@ def test_given_engines_are_up_and_nobody_can_revive_them():
     assert not pool.revive("identity of small")
     assert pool.pids() == []
     pool.close()
+
+
+def test_what_runs_programs_is_up_in_every_pool(tmp_path):
+    programs = SandboxEngine(unsafe=True)
+    given = EnginePool({"small": SMALL}, programs=programs)
+    zoo, _ = zoo_pool(tmp_path)
+    zoo.close()  # and stays
+    for pool, engine in [(given, programs), (zoo, zoo.programs)]:
+        assert pool.is_up(engine.identity)
+        assert pool.engine(engine.identity) is engine
+    assert zoo.programs.identity == SandboxEngine().identity != programs.identity
 
 
 def test_a_model_that_gives_numbers_has_a_client_for_them(tmp_path):

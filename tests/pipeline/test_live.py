@@ -1,14 +1,19 @@
 """Running specs live, queries in flight."""
 
 import asyncio
+import os
+import threading
 
 import pytest
 from pipeline_kit import FUSER, GENERATORS, VOTE, World, generators, no_calls, pipeline, queries
 
 from archon.engines.base import Completion, Engine
+from archon.engines.programs import SandboxEngine
 from archon.errors import EngineError
 from archon.ledger import Ledger
 from archon.pipeline import CallStore, run_live
+from archon.tasks import sandbox
+from archon.tasks.sandbox import Verdict
 
 
 class Gated(Engine):
@@ -90,6 +95,38 @@ def test_a_slow_query_does_not_hold_up_the_others():
 
     assert asyncio.run(run()) == ["q0", "q1", "q2", "q3"]
     assert done == ["q1", "q2", "q3", "q0"]
+
+
+def test_a_slow_program_does_not_hold_up_other_queries(monkeypatch):
+    others_done, done = threading.Event(), []
+
+    def passes(forms, *_, **__):
+        if forms[0].endswith("return 1"):
+            assert others_done.wait(20)
+        return Verdict("passed", "", seconds=0.1, cpu_s=0.1)
+
+    def writes(messages, *_):
+        prompt = messages[-1].content
+        if "tests of the Python function" in prompt:
+            return '{"function": "f", "tests": ["assert f()"]}'
+        number = int(prompt.split()[2]) + 1
+        return f"```python\ndef f():\n    return {number}\n```\nAnswer: {number}"
+
+    def note(result):
+        done.append(result.query.id)
+        if len(done) == 3:
+            others_done.set()
+
+    monkeypatch.setattr(sandbox, "passes", passes)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    world = World(writes)
+    programs = SandboxEngine()
+    world.engines[programs.identity] = programs
+    tests = {"type": "unit_test_generator", "model": "m", "kind": "python"}
+    layers = [tests], generators(1), [{"type": "unit_test_evaluator"}]
+    world.live(pipeline(*layers), queries(4), no_calls(), concurrency=4, on_done=note)
+    assert done[-1] == "q0"
+    assert sorted(done) == ["q0", "q1", "q2", "q3"]
 
 
 def test_calls_an_epoch_holds_are_not_made_again_but_those_of_others_are(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline_kit import GENERATORS, RANKER, VOTE, World, no_calls, pipeline, queries
 
 from archon.components import Drawn
-from archon.energy import Coef, ModelPrice, PriceList
+from archon.energy import Coef, ModelPrice, PriceList, ProgramPrice
 from archon.engines.base import Completion, Request, Sampling
 from archon.errors import UsageError
 from archon.messages import Message
@@ -25,7 +25,8 @@ def price_list(scale=1.0):
     price = ModelPrice(*(coef(scale * v) for v in (0.01, 0.1, 1.0, 0.001, 0.02, 0.3)))
     dear = ModelPrice(*(coef(scale * v) for v in (0.05, 0.4, 2.0, 0.004, 0.05, 0.5)))
     models = {"m": price, "identity of m": price, "identity of n": dear}
-    return PriceList(10.0, "gpu", "counter", 16, models, {})
+    programs = ProgramPrice(*(coef(scale * v) for v in (2.0, 0.25, 0.5, 0.125)))
+    return PriceList(10.0, "gpu", "counter", 16, models, {}, programs)
 
 
 def pricer(block=0):
@@ -93,6 +94,24 @@ def test_a_model_without_a_price_is_told():
         pricer().call("other", call(), again=False)
 
 
+def test_a_program_pays_its_cpu_time_and_its_run_whatever_came_of_it():
+    for text in (
+        '{"outcome": "passed", "reason": ""}',
+        '{"outcome": "timed_out", "reason": "5 s"}',
+    ):
+        ended = Completion(text, "stop", 0, 0, latency_s=9.0, cpu_s=3.0)
+        for again in (False, True):
+            assert cost(ended, again=again) == pytest.approx((6.0 + 0.25, 1.5 + 0.125))
+    failed = Completion("", "error", 0, 0, attempts=2, error="killed", cpu_s=0.0)
+    assert cost(failed) == pytest.approx((2 * 0.25, 2 * 0.125))
+
+
+def test_without_a_price_for_programs_they_are_not_free():
+    unpriced = Pricer(replace(price_list(), programs=None), {})
+    with pytest.raises(UsageError, match="no price for running programs; calibrate again"):
+        unpriced.call("sandbox", Completion("", "stop", 0, 0, cpu_s=0.0), again=False)
+
+
 # Samples of a request
 
 calls = st.builds(
@@ -101,6 +120,7 @@ calls = st.builds(
     completion=st.integers(0, 100),
     cached=st.none() | st.just(0),
     attempts=st.integers(1, 3),
+    cpu_s=st.none() | st.floats(0, 5),
 )
 
 

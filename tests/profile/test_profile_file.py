@@ -186,7 +186,7 @@ def test_what_is_malformed_is_said_with_its_place(
             -1.0,
             ": window 'run' has no length, or less than 0 J",
         ),
-        (("calibration",), [], ": 0 calibration windows cannot price three terms; give four"),
+        (("calibration",), [], ": 0 calibration windows cannot price 3 terms; give 4"),
     ],
 )
 def test_measurements_that_do_not_fit_together_are_said_with_their_place(

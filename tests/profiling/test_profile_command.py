@@ -14,7 +14,7 @@ import yaml
 from archon.cli import main
 from archon.engines.client import RetryPolicy
 from archon.profile import figures, load_profile
-from archon.search import calibrate
+from archon.search import calibration_windows
 
 LOCAL = "http://127.0.0.1:9/v1"
 
@@ -72,8 +72,8 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(RetryPolicy, "wait_s", lambda *_: 0.0)
-    monkeypatch.setattr(calibrate, "MIN_WINDOW_S", 0.02)  # real windows, but short ones
-    monkeypatch.setattr(calibrate, "MIN_TICKS", 1)
+    monkeypatch.setattr(calibration_windows, "MIN_WINDOW_S", 0.02)  # real windows, but short ones
+    monkeypatch.setattr(calibration_windows, "MIN_TICKS", 1)
     server = Server(("127.0.0.1", 0), Adder)
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1"

@@ -60,6 +60,17 @@ def test_settings_of_every_kind_are_told_on_one_line():
 # What it may take
 
 
+def test_programs_that_run_are_calls_of_the_sandbox_which_no_model_prices():
+    write = {"type": "unit_test_generator", "model": "big", "tests": 3, "kind": "python"}
+    layers = [write], [DRAW], [{"type": "unit_test_evaluator"}]
+    measured = seen(("unit_test_evaluator", "sandbox", 9.0, 3.0))
+    whole = tree(*layers, prices={"small": price(0.5, 2.0)}, measured=measured)
+    (node,) = whole.layers[2]
+    assert (node.calls, node.tokens, node.priced_j) == ((0, 12), 0, None)
+    assert node.measured == Spent(9.0, 3.0)
+    assert whole.total.priced_j is None
+
+
 @pytest.mark.parametrize(
     ("component", "told"),
     [

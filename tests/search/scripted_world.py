@@ -23,11 +23,13 @@ from archon.energy import (
     Meter,
     ModelPrice,
     PriceList,
+    ProgramPrice,
     Reading,
     choose_basis,
 )
 from archon.engines.base import Completion, Sampling
 from archon.engines.pool import EnginePool
+from archon.engines.programs import SandboxEngine
 from archon.engines.scripted import ScriptedEngine
 from archon.hardware import fingerprint
 from archon.ledger import Ledger
@@ -38,6 +40,7 @@ from archon.search.config import StudyConfig
 from archon.search.run import Outcome, run_study
 
 PREFILL_J, DECODE_J, CALL_J = 0.001, 0.01, 0.02
+CPU_J, RUN_J = 2.0, 0.01
 BUSY_S = 1e-6
 """Busy seconds of a token and of a call: no machine of this world is ever full."""
 IDLE_WATTS = 0.05
@@ -108,6 +111,7 @@ class World:
 
     Attributes:
         calls: Every call asked of an engine, in order.
+        runs: Programs run.
     """
 
     def __init__(self, folder: Path, natures: Mapping[str, Nature], hook: Hook = nothing) -> None:
@@ -117,9 +121,11 @@ class World:
         self.meter = Scale()
         self.calls: list[Call] = []
         self.pool = EnginePool(
-            {name: SpendingEngine(self, name, nature) for name, nature in natures.items()}
+            {name: SpendingEngine(self, name, nature) for name, nature in natures.items()},
+            programs=SpendingSandbox(self),
         )
         self.prices = price_list([f"{name}@1" for name in natures])
+        self.runs = 0
 
     @property
     def ledger_path(self) -> Path:
@@ -153,6 +159,7 @@ class World:
             choose_basis(self.meter.domains),
             config.target.concurrency,
             Coefficients(),
+            self.pool.programs.identity if config.space == "programs" else None,
         )
         with Ledger(self.ledger_path) as ledger:
             ledger.save_prices(key, self.prices.to_json())
@@ -189,6 +196,23 @@ class SpendingEngine(ScriptedEngine):
         return made
 
 
+class SpendingSandbox(SandboxEngine):
+    """The real sandbox, whose runs spend joules on the world's meter."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    async def complete(
+        self, messages: tuple[Message, ...], sampling: Sampling, seed: int, salt: str
+    ) -> Completion:
+        made = await super().complete(messages, sampling, seed, salt)
+        assert made.cpu_s is not None
+        self._world.runs += 1
+        self._world.meter.spent_j += self._world.prices.program_cost(made.cpu_s).joules
+        return made
+
+
 def price_list(models: list[str]) -> PriceList:
     """Return the prices of this world: the same for every model."""
     joules = [Coef(value, value, value) for value in (PREFILL_J, DECODE_J, CALL_J)]
@@ -200,6 +224,9 @@ def price_list(models: list[str]) -> PriceList:
         concurrency=CONCURRENCY,
         models={model: ModelPrice(*joules, *seconds) for model in models},
         fingerprint=fingerprint(),
+        programs=ProgramPrice(
+            *(Coef(value, value, value) for value in (CPU_J, RUN_J, BUSY_S, BUSY_S))
+        ),
     )
 
 

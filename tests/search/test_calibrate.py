@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,11 +14,13 @@ from scripted_world import CONCURRENCY, Nature, Scale, World
 
 from archon.energy import Domain, Load, Recorder, choose_basis
 from archon.engines.base import Completion, Sampling
+from archon.engines.pool import EnginePool
+from archon.engines.programs import SandboxEngine
 from archon.errors import ArchonError, UsageError
 from archon.hardware import fingerprint
 from archon.ledger import Ledger
 from archon.messages import Message
-from archon.search import calibrate as calibrating
+from archon.search import calibration_windows as calibrating
 from archon.search.calibrate import (
     DESIGNS,
     calibrate,
@@ -27,6 +30,7 @@ from archon.search.calibrate import (
     price_key,
     profiled_prices,
 )
+from archon.search.calibrate_programs import measure_programs
 from archon.search.generate import Generator
 
 J = (0.003, 0.04, 0.2)
@@ -121,6 +125,41 @@ def test_the_prices_of_every_term_are_recovered(bench: Bench, tmp_path: Path) ->
     assert sum(label.startswith("calibration") for label in labels) >= 2 * len(DESIGNS)
 
 
+class Busy(SandboxEngine):
+    """Takes the CPU time that a calibration program asks for, on the bench's clock and meter."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    async def complete(self, messages: tuple[Message, ...], *_: object) -> Completion:
+        cpu_s = 0.03 + float(re.findall(r"busy\((.*?)\)", messages[1].content)[0])
+        self._bench.meter.spent_j += CPU_J * cpu_s + RUN_J
+        self._bench.now += CPU_S * cpu_s + RUN_S
+        text = '{"outcome": "passed", "reason": ""}'
+        return Completion(text, "stop", 0, 0, cpu_s=cpu_s)
+
+
+CPU_J, RUN_J, CPU_S, RUN_S = 4.0, 0.5, 0.6, 0.02
+"""Joules and seconds per CPU second of a program and per run."""
+
+
+def test_the_price_of_programs_is_recovered(bench: Bench, tmp_path: Path) -> None:
+    told: list[float] = []
+    bench.world.pool = EnginePool({}, programs=Busy(bench))
+    tick(bench, 0.2)  # windows of 4 s
+    with generator(bench, tmp_path) as maker:
+        price = measure_programs(maker, repeats=2, tell=lambda _, done: told.append(done))
+        assert min(phase.window.seconds for phase in maker.phases[-3:]) >= 4.0
+        maker.ledger.flush()
+        stored = maker.ledger.count()
+    found = [coef.value for coef in (price.cpu_j, price.run_j, price.cpu_s, price.run_s)]
+    assert found == pytest.approx([CPU_J, RUN_J, CPU_S, RUN_S], rel=1e-6)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert stored == sum(len(phase.calls) for phase in maker.phases)
+
+
 def test_no_two_prompts_share_a_beginning(bench: Bench, tmp_path: Path) -> None:
     with generator(bench, tmp_path) as maker:
         calibrate(maker, ["small@1"], {}, repeats=2, idle_seconds=1.0, seed=1, tell=lambda *_: None)
@@ -156,8 +195,7 @@ def test_prices_are_found_again_only_for_the_same_machine_models_and_load() -> N
     def key(**changes: object) -> str:
         given = {"models": ["a", "b"], "facts": {"cpu": "x"}, "concurrency": 8, "extra": None}
         given |= changes
-        models, facts, concurrency, extra = given.values()
-        return price_key(models, facts, basis, concurrency, extra)  # type: ignore[arg-type]
+        return price_key(basis=basis, **given)  # type: ignore[arg-type]
 
     assert key() == key() == key(models=["b", "a"])
     others = [
@@ -165,8 +203,11 @@ def test_prices_are_found_again_only_for_the_same_machine_models_and_load() -> N
         key(facts={"cpu": "y"}),
         key(concurrency=16),
         key(extra="other coefficients"),
+        key(programs="sandbox"),
+        key(programs="other limits"),
     ]
-    assert len({key(), *others}) == 5
+    assert len({key(), *others}) == 7
+    assert key(programs=None) == key()
 
 
 def measured(bench: Bench, tmp_path: Path) -> tuple[list[Load], list[Load]]:

@@ -244,7 +244,7 @@ def test_a_continuous_space_cannot_be_enumerated(module: Any, line: str) -> None
 
 
 def test_unknown_spaces_and_axes_are_refused(module: Any) -> None:
-    known = "adaptive, archon_itas, ensemble, single"
+    known = "adaptive, archon_itas, ensemble, programs, single"
     with pytest.raises(UsageError, match=f"space ensembel: unknown; there are {known}"):
         Space("ensembel", ["a"], {})
     with pytest.raises(UsageError, match=r"space no\.such\.module: unknown"):

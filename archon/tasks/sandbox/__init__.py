@@ -4,7 +4,7 @@
 beforehand whether this machine can. Import these names; the rest is private to the package.
 """
 
-from archon.tasks.sandbox.results import Limits, Run, Verdict
+from archon.tasks.sandbox.results import Limits, Outcome, Run, Verdict
 from archon.tasks.sandbox.runs import passes, require_sandbox, run_python
 
-__all__ = ["Limits", "Run", "Verdict", "passes", "require_sandbox", "run_python"]
+__all__ = ["Limits", "Outcome", "Run", "Verdict", "passes", "require_sandbox", "run_python"]

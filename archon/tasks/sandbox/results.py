@@ -5,6 +5,8 @@ from typing import Literal
 
 Cut = Literal["timed_out", "out_of_memory", "killed", "output_too_big"]
 """How a program ends that neither finishes nor fails by itself."""
+Outcome = Literal["passed", "failed"] | Cut
+"""What becomes of a program that is put to a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Verdict:
         cpu_s: CPU time.
     """
 
-    outcome: Literal["passed", "failed"] | Cut
+    outcome: Outcome
     reason: str
     seconds: float
     cpu_s: float
