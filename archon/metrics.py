@@ -154,6 +154,15 @@ def difference(
     return interval(first - second)
 
 
+def ratio(
+    metric: str, one: Sample, other: Sample, load: Load, draws: Resampling
+) -> tuple[float, float] | None:
+    """Return the 95% interval of ``one / other`` in a metric, paired over repeats and queries."""
+    first, second = (_columns(sample, load, draws)[metric] for sample in (one, other))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return interval(first / second)
+
+
 def interval(replicates: Array) -> tuple[float, float] | None:
     """Return the 2.5% and 97.5% percentiles, or None when a replicate is undefined."""
     if not np.isfinite(replicates).all():

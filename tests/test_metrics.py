@@ -17,6 +17,7 @@ from archon.metrics import (
     intervals,
     measure,
     pareto_front,
+    ratio,
     resampling,
 )
 
@@ -246,6 +247,14 @@ def test_a_difference_has_a_sign_and_a_pipeline_does_not_differ_from_itself():
     assert difference("energy_j", one, other, load, draws)[1] <= 0
     assert difference("accuracy", one, other, load, draws)[0] >= 0
     assert difference("energy_j", one, one, load, draws) == (0.0, 0.0)
+
+
+def test_a_ratio_is_of_totals_and_paired():
+    one, other = sample([1, 1, 0, 1], [2, 4, 6, 8]), sample([1, 0, 0, 1], [1, 2, 3, 4])
+    load, draws = Load(1.0, 0.0), resampling(1, 4)
+    assert ratio("energy_j", one, other, load, draws) == pytest.approx((2.0, 2.0))
+    assert ratio("energy_j", one, sample([1] * 4, [0] * 4), load, draws) is None
+    assert ratio("energy_j", one, one, load, draws) == (1.0, 1.0)
 
 
 # The front

@@ -47,6 +47,7 @@ class Context:
         self.limits = limits or {}
         self.sandbox = sandbox
         self.counts: Counter[str] = Counter()
+        self._noted: dict[Drawn, int] = {}
 
     def remember(self, key: object, make: Callable[[], T]) -> T:
         """Return ``make()``, computed once per key."""
@@ -110,19 +111,25 @@ class Context:
         return kept
 
     def candidates(self, drawn: Drawn, samples: int, origin: str) -> tuple[Candidate, ...]:
-        """Return the candidates in the first `samples` completions; failed ones give none."""
-        if failed := drawn.failed(samples):
-            self.counts["generation.failed"] += failed
+        """Return the candidates in the first `samples` completions.
+
+        Failed and blank ones give none. These, and those cut off, are counted
+        (``generation.failed``, ``.empty``, ``.truncated``), each call once.
+        """
+        for fault in drawn.faults(self._noted.get(drawn, 0), samples):
+            self.counts[f"generation.{fault}"] += 1
+        self._noted[drawn] = max(samples, self._noted.get(drawn, 0))
         return self.peek(drawn, samples, origin)
 
     def peek(self, drawn: Drawn, samples: int, origin: str) -> tuple[Candidate, ...]:
-        """Return the same without counting failures, for a component that may draw more."""
+        """Return the same without counting anything, for a component that may draw more."""
         known = drawn._candidates.get(origin)
         if known is None:
             known = drawn._candidates[origin] = []
         if len(known) < samples:
             for completion in drawn.completions[len(known) : samples]:
-                known.append(self._candidate(completion, origin) if completion.ok else None)
+                whole = completion.ok and completion.text.strip()
+                known.append(self._candidate(completion, origin) if whole else None)
         return tuple(candidate for candidate in known[:samples] if candidate is not None)
 
     def _candidate(self, completion: Completion, origin: str) -> Candidate:

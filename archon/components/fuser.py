@@ -24,8 +24,9 @@ class Fuser(Sampled):
     Reads messages, candidates and critiques, writes candidates, which have no score. Calls:
     `samples`, none without candidates. The caller's system message and the style's format
     instruction stay in force, so that a fused answer keeps the form that is asked for. A failed
-    call yields no candidate (``generation.failed``). Texts and critiques that would not fit the
-    model's context are shortened (``fuser.shortened``).
+    call yields no candidate (``generation.failed``), nor does a blank reply
+    (``generation.empty``); one cut off does (``generation.truncated``). Texts and critiques that
+    would not fit the model's context are shortened (``fuser.shortened``).
 
     Attributes:
         max_words: The length the model is asked to keep to, beside `max_tokens`, which cuts.

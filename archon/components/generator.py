@@ -62,7 +62,8 @@ class Generator(Sampled):
     """Draws `samples` completions of the question.
 
     Reads messages, writes candidates. Calls: `samples`. A failed call, also because the question
-    does not fit the model's context, yields no candidate (``generation.failed``).
+    does not fit the model's context, yields no candidate (``generation.failed``), nor does a blank
+    reply (``generation.empty``); one cut off does (``generation.truncated``).
     """
 
     type: Literal["generator"] = "generator"

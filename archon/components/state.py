@@ -70,6 +70,18 @@ class State:
     unit_tests: tuple[UnitTest, ...] = ()
 
 
+Fault = Literal["failed", "empty", "truncated"]
+
+
+def fault_of(completion: Completion) -> Fault | None:
+    """Return what is wrong with a completion: no text, a blank one, or one that was cut off."""
+    if not completion.ok:
+        return "failed"
+    if not completion.text.strip():
+        return "empty"
+    return "truncated" if completion.finish_reason == "length" else None
+
+
 @dataclass(slots=True, eq=False)
 class Drawn:
     """The samples drawn so far for one request, in order; shared by everyone who asks for it."""
@@ -77,15 +89,21 @@ class Drawn:
     request: Request
     completions: list[Completion] = field(default_factory=list)
     _candidates: dict[str, list[Candidate | None]] = field(default_factory=dict)
-    _failed: list[int] = field(default_factory=lambda: [0])
+    _faults: list[tuple[int, Fault]] = field(default_factory=list)
+    _looked: int = 0
+
+    def faults(self, first: int, end: int) -> list[Fault]:
+        """Return what is wrong with samples `first` to `end` (excluded), where something is."""
+        for index in range(self._looked, min(end, len(self.completions))):
+            fault = fault_of(self.completions[index])
+            if fault is not None:
+                self._faults.append((index, fault))
+            self._looked = index + 1
+        return [fault for index, fault in self._faults if first <= index < end]
 
     def failed(self, samples: int) -> int:
-        """Return how many of the first `samples` completions gave no text."""
-        sums = self._failed
-        if len(sums) <= samples:
-            for completion in self.completions[len(sums) - 1 : samples]:
-                sums.append(sums[-1] + (not completion.ok))
-        return sums[samples]
+        """Return how many of the first `samples` calls failed."""
+        return self.faults(0, samples).count("failed")
 
 
 Written = tuple[Candidate, ...] | tuple[UnitTest, ...]

@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx
 import openai
 from openai.types.chat import ChatCompletion
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from archon.engines.base import Completion, Engine, Sampling
 from archon.engines.turns import Turns
@@ -23,6 +24,18 @@ from archon.messages import Message
 RETRIED_STATUS = frozenset({408, 409, 429})
 SETUP_STATUS = frozenset({401, 402, 403, 404})
 """Key, account, model name or path are wrong: that is no property of the request."""
+
+UNREADABLE = (
+    *(openai.APIError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    RecursionError,  # JSON nested without end
+)
+"""What reading a reply can raise that is not what the protocol says."""
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LogProbability = Annotated[
+    float, Field(le=1e-3, allow_inf_nan=False), AfterValidator(lambda value: min(value, 0.0))
+]
+"""Rounding in a server can lift one a little above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,7 @@ class OpenAIEngine(Engine):
                 failure = f"no reply within {self._deadline_s:g} s"
             except openai.APIConnectionError as error:
                 failure = f"connection failed: {_first_line(str(error.__cause__ or error))}"
-            except (openai.APIError, ValueError, TypeError, LookupError, AttributeError) as error:
+            except UNREADABLE as error:
                 failure = f"reply not understood: {_first_line(str(error))}"
             if attempt < self._retry.attempts:
                 await asyncio.sleep(self._retry.wait_s(attempt, retry_after))
@@ -178,6 +191,21 @@ def is_loopback(base_url: str) -> bool:
     return urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
+class _Reply(BaseModel):
+    """What is taken from a reply: servers are not trusted to keep to the protocol's types."""
+
+    model_config = ConfigDict(strict=True)
+
+    text: str
+    finish_reason: str
+    prompt_tokens: Count
+    completion_tokens: Count
+    cached_tokens: Count | None
+    ttft_s: Seconds | None
+    mean_logprob: LogProbability | None
+    top_logprobs: tuple[tuple[tuple[str, LogProbability], ...], ...] | None
+
+
 def _read_reply(reply: ChatCompletion, latency_s: float, attempts: int) -> Completion:
     """Turn a reply into a completion; raises ValueError or AttributeError when it is not one."""
     if not getattr(reply, "choices", None):
@@ -190,7 +218,7 @@ def _read_reply(reply: ChatCompletion, latency_s: float, attempts: int) -> Compl
     ttft_ms = extra.get("time_to_first_token_ms")
     tokens = (choice.logprobs and choice.logprobs.content) or []
     tops = tuple(tuple((top.token, top.logprob) for top in token.top_logprobs) for token in tokens)
-    return Completion(
+    read = _Reply(
         # Half a surrogate pair cannot be stored or sent again.
         text=(choice.message.content or "").encode("utf-8", "replace").decode(),
         finish_reason=choice.finish_reason or "unknown",
@@ -198,11 +226,10 @@ def _read_reply(reply: ChatCompletion, latency_s: float, attempts: int) -> Compl
         completion_tokens=usage.completion_tokens,
         cached_tokens=details.cached_tokens if details else None,
         ttft_s=ttft_ms / 1000 if ttft_ms is not None else None,
-        latency_s=latency_s,
-        attempts=attempts,
         mean_logprob=sum(token.logprob for token in tokens) / len(tokens) if tokens else None,
         top_logprobs=tops if any(tops) else None,
     )
+    return Completion(**dict(read), latency_s=latency_s, attempts=attempts)
 
 
 def _failed(finish_reason: str, error: str, attempts: int) -> Completion:

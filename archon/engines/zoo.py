@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -19,12 +20,17 @@ from pydantic import (
 )
 
 from archon.errors import UsageError
+from archon.hardware import native_dtype
 
 PACKAGED_MODELS = Path(__file__).resolve().parents[2] / "conf" / "models"
 
 Device = Literal["cpu", "cuda"]
 Requirement = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")]
 Word = Annotated[str, Field(coerce_numbers_to_str=True)]
+Dtype = Annotated[
+    Literal["bfloat16", "float16", "float32"],
+    BeforeValidator(lambda raw: native_dtype() if raw == "auto" else raw),
+]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -120,6 +126,8 @@ class ZooEntry(_Part):
 
     Attributes:
         sources: Places to fetch the weights from, tried in order.
+        dtype: What the model is computed in; ``auto``, or left out: bfloat16 where the machine
+            can, else float32. It decides outputs, so it is part of the identity.
         max_model_len: Longest prompt plus answer in tokens.
         endpoint: What is asked of it; all but ``chat`` give numbers and, where served here, need
             ``--runner pooling`` (or ``--convert embed``) among the serving arguments.
@@ -131,7 +139,7 @@ class ZooEntry(_Part):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     license: str | None = None
     sources: tuple[Source, ...] = ()
-    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    dtype: Dtype = Field(default_factory=native_dtype)
     max_model_len: int = Field(2048, gt=0)
     endpoint: Literal["chat", "classify", "score", "embeddings"] = "chat"
     serving: Serving = Field(default_factory=Serving)

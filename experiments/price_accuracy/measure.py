@@ -1,7 +1,5 @@
 """The experiment from calibration to live pipelines, in one go on one machine."""
 
-import asyncio
-import os
 import random
 import tempfile
 import time
@@ -16,27 +14,22 @@ from archon.energy import (
     Meter,
     ModelPrice,
     PriceList,
-    Recorder,
-    basis_of,
     fit_model_price,
-    open_meter,
 )
 from archon.engines.pool import ModelPool
 from archon.errors import UsageError
 from archon.hardware import fingerprint
-from archon.ledger import Ledger
 from archon.pipeline.pricing import Pricer
 from archon.progress import Progress, duration
 from archon.search.calibrate import DESIGNS, measure_loads, open_store
 from archon.search.calibration_windows import measure_idle
 from archon.search.config import StudyConfig, load_config
-from archon.search.generate import Generator
-from archon.search.run import zoo_pool
 from archon.tasks import load_task
 from experiments.price_accuracy.errors import per_token_price
 from experiments.price_accuracy.front import front
 from experiments.price_accuracy.held_out import MixedWindow, measure_mixed
 from experiments.price_accuracy.live import Front, LivePipeline
+from experiments.rig import open_rig
 
 STUDY = "price_accuracy"
 
@@ -124,24 +117,11 @@ class _Experiment:
         if len(self.queries) < plan.queries:
             raise UsageError(f"--queries: the quickstart's select split has {len(self.queries)}")
         self.specs = front(plan.models, self.config.axes)
-        ledger = stack.enter_context(Ledger(folder / "ledger.sqlite"))
-        self.pool = pool or zoo_pool(self.config, progress.say)
-        stack.callback(self.pool.close)
-        meter = meter or open_meter()
-        stack.callback(meter.close)
-        self.basis = basis_of(meter)
-        self.basis.require_readable(meter)
-        runner = stack.enter_context(asyncio.Runner())
-        stack.callback(lambda: runner.run(self.pool.aclose()))
-        self.generator = Generator(
-            study=STUDY,
-            pool=self.pool,
-            ledger=ledger,
-            recorder=Recorder(meter, self.basis, own_pids=self._own_pids),
-            runner=runner,
-            concurrency=plan.concurrency,
+        self.rig = stack.enter_context(
+            open_rig(self.config, folder, progress, pool=pool, meter=meter)
         )
-        self.identities = {name: self.pool.identity(name) for name in plan.models}
+        self.generator = self.rig.generator
+        self.identities = self.rig.identities
 
     def run(self) -> Found:
         began = time.monotonic()
@@ -149,8 +129,8 @@ class _Experiment:
         calibration = self._calibrate()
         prices = PriceList(
             idle_watts=measure_idle(self.generator.recorder, self.config.calibration.idle_seconds),
-            basis=self.basis.label,
-            method=self.basis.method,
+            basis=self.rig.basis.label,
+            method=self.rig.basis.method,
             concurrency=self.plan.concurrency,
             models={name: fit_model_price(loads) for name, loads in calibration.items()},
             fingerprint=fingerprint(),
@@ -159,7 +139,9 @@ class _Experiment:
         pipelines = self._live(prices, calibration)
         after = {name: fit_model_price(loads) for name, loads in self._calibrate(1).items()}
         seconds = time.monotonic() - began
-        return Found(self.plan, self.basis, prices, calibration, after, mixed, pipelines, seconds)
+        return Found(
+            self.plan, self.rig.basis, prices, calibration, after, mixed, pipelines, seconds
+        )
 
     def _calibrate(self, time: int = 0) -> dict[str, list[Load]]:
         store = open_store(self.generator)
@@ -193,7 +175,7 @@ class _Experiment:
 
     def _live(self, prices: PriceList, calibration: dict[str, list[Load]]) -> list[LivePipeline]:
         naive = {name: per_token_price(loads) for name, loads in calibration.items()}
-        blocks = self.pool.prefix_blocks()
+        blocks = self.rig.pool.prefix_blocks()
         runs = Front(
             self.generator,
             self.task,
@@ -210,10 +192,6 @@ class _Experiment:
             self.folder / "blocks.jsonl",
             lambda done, _, name: stage.show(done, name),
         )
-
-    def _own_pids(self) -> list[int]:
-        """Return this process, whose client works too, and the servers'."""
-        return [os.getpid(), *self.pool.pids()]
 
     def _by_identity(self, prices: PriceList) -> PriceList:
         """Return a list by model name as one by identity, as calls name models."""

@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -118,6 +119,18 @@ def complete(url, sampling=GREEDY, *, seed=7, salt="s", **options):
 
 def good(**changes):
     return json.loads(json.dumps(GOOD | changes))
+
+
+def with_choice(**changes):
+    return good(choices=[GOOD["choices"][0] | changes])
+
+
+def with_logprob(logprob, token="4"):
+    top = {"token": token, "logprob": logprob, "bytes": None}
+    return with_choice(logprobs={"content": [top | {"top_logprobs": [top]}], "refusal": None})
+
+
+ODD_COUNTS = [-3, 1.5, "7", [1], True, None]
 
 
 # What is sent
@@ -256,6 +269,13 @@ def test_a_cut_connection_is_tried_again(server, cut):
         (200, good(usage=None), {}),
         (200, good(usage={}), {}),
         (200, {}, {}),
+        (200, b"[" * 200_000, {}),
+        *((200, good(usage={"prompt_tokens": n, "completion_tokens": 1}), {}) for n in ODD_COUNTS),
+        *((200, good(usage={"prompt_tokens": 1, "completion_tokens": n}), {}) for n in ODD_COUNTS),
+        (200, with_choice(finish_reason=["stop"]), {}),
+        (200, with_choice(message={"role": "assistant", "content": ["4"]}), {}),
+        *((200, with_logprob(logprob), {}) for logprob in ("zz", 0.5, 5000.0, math.nan, [1], None)),
+        (200, with_logprob(-0.1, token=5), {}),
     ],
 )
 def test_a_reply_that_is_none_is_tried_again(server, reply):

@@ -19,6 +19,7 @@ from pipeline_kit import (
 )
 from pipeline_kit import script as say
 
+from archon.components.state import fault_of
 from archon.engines.base import Completion, Sampling
 from archon.engines.client import OpenAIEngine, RetryPolicy
 from archon.errors import EngineError
@@ -32,9 +33,26 @@ EVALUATOR = {"type": "unit_test_evaluator", "model": "m"}
 POINTWISE = CRITIC | {"mode": "pointwise"}
 PAIRWISE = RANKER | {"mode": "pairwise", "pairs": 1}
 FIRST = VERIFIER | {"first_k": 1}
+REASONED = VERIFIER | {"mode": "reason"}
+TOURNAMENT = RANKER | {"mode": "pairwise"}
 WEAVER = {"type": "weaver", "verifiers": ["judge(model=m)"], "top_k": 3}
+WEAVER_OF_PAIRS = WEAVER | {"verifiers": ["pairwise(model=m)"]}
+SEQUENTIAL = {"type": "sequential", "model": "m", "samples": 3, "batch": 2}
+CASCADE = {
+    "type": "cascade",
+    "stages": [[generators(2)], [generators(3)]],
+    "thresholds": [1.0],
+    "accept": "agreement",
+}
+ROUTE = {
+    "type": "route",
+    "branches": [[generators(1, temperature=0)], [generators(2), [VOTE]]],
+    "by": "words",
+    "threshold": 0,
+}
 
 JUDGING = "reply correct?"
+CHECKING = "Check the proposed"
 TESTING = [[TESTS], generators(2), [EVALUATOR]]
 
 # What is asked by whom (words of the prompt), in which pipeline, and where a failure is counted.
@@ -50,7 +68,19 @@ COMPONENTS = {
     "unit test generator": ("Reply with JSON", TESTING, "unit_test_generator.unparsed"),
     "unit test evaluator": ("Statement:", TESTING, "unit_test_evaluator.unparsed"),
     "weaver": (JUDGING, [generators(2), [WEAVER]], "weaver.unparsed"),
+    "weaver of pairs": ("Answer A or B", [generators(3), [WEAVER_OF_PAIRS]], "weaver.unparsed"),
+    "verifier that reasons": (
+        "Check the proposed",
+        [generators(2), [REASONED]],
+        "verifier.unparsed",
+    ),
+    "tournament": ("Answer A or B", [generators(3), [TOURNAMENT]], "ranker.unparsed"),
+    "sequential": ("", [[SEQUENTIAL], [VOTE]], "generation.failed"),
+    "cascade": ("", [[CASCADE], [VOTE]], "generation.failed"),
+    "route": ("", [[ROUTE]], "generation.failed"),
 }
+COUNTED = {"critic": 2}
+"""What one failed call is counted as, where it is asked for more than one thing."""
 
 
 def answer(prompt, seed):
@@ -59,6 +89,8 @@ def answer(prompt, seed):
         return Completion("A", "stop", 9, 1, top_logprobs=((("A", -0.2), ("B", -1.7)),))
     if "Reply with JSON" in prompt:
         return Completion('{"tests": ["It is even.", "It is small."]}', "stop", 9, 9)
+    if "Check the proposed" in prompt:
+        return Completion("It adds up.\nVerdict: Correct", "stop", 9, 6)
     said = say((Message("user", prompt),), Sampling(0.0, 9), seed)
     return said if isinstance(said, Completion) else Completion(said, "stop", 9, 3)
 
@@ -100,6 +132,8 @@ FAULTS = {
     "no JSON": (200, b"<html>", {}),
     "no choices": (200, GOOD | {"choices": []}, {}),
     "no usage": (200, GOOD | {"usage": None}, {}),
+    "odd usage": (200, GOOD | {"usage": {"prompt_tokens": [1], "completion_tokens": -2}}, {}),
+    "nested without end": (200, b"[" * 200_000, {}),
 }
 USELESS = {
     "empty": (200, body(Completion("", "stop", 9, 0)), {}),
@@ -251,7 +285,7 @@ def test_a_call_that_fails_is_counted_once_and_nothing_else_suffers(world, compo
     assert failed
     assert failed == [call for call in calls(results[1:2]) if not call.ok]
     assert {call.attempts for call in failed} == ({1} if fault is FAULTS["refusal"] else {2})
-    assert counter is None or counts[counter] > before[counter]
+    assert counts[counter] - before[counter] == len(failed) * COUNTED.get(component, 1)
     for query in (0, 2):
         assert texts(results[query]) == texts(undisturbed[query])
 
@@ -262,14 +296,25 @@ def test_a_call_that_fails_is_counted_once_and_nothing_else_suffers(world, compo
     assert [texts(result) for result in again] == [texts(result) for result in results]
 
 
-@pytest.mark.parametrize("reply", USELESS.values(), ids=USELESS)
+@pytest.mark.parametrize("reply", USELESS)
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_a_useless_reply_is_paid_for_and_the_pipeline_ends(world, component, reply):
-    world.server.fail(component, reply)
-    results, _ = world.run(COMPONENTS[component][1], CallStore(None))
+def test_a_useless_reply_is_paid_for_counted_once_and_nothing_else_suffers(world, component, reply):
+    _, layers, counter = COMPONENTS[component]
+    undisturbed, before = world.undisturbed(component)
+    world.server.fail(component, USELESS[reply])
+    results, counts = world.run(layers, CallStore(None))
     assert all(call.ok and call.attempts == 1 for call in calls(results))
     assert len(world.server.asked) == len(calls(results))
-    assert all(result.candidates for result in results)
+    made = sum(fault_of(call) == reply for call in calls(results))
+    assert made
+    if counter == "generation.failed":
+        counter = f"generation.{reply}"
+    if (component, reply) == ("critic of one", "truncated"):
+        made = 0  # half a critique is a critique
+    assert counts[counter] - before[counter] == made * COUNTED.get(component, 1)
+    assert [texts(results[query]) for query in (0, 2)] == [
+        texts(undisturbed[query]) for query in (0, 2)
+    ]
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

@@ -1,0 +1,1 @@
+"""Does spending by need pay: best-of-n, sequential sampling and cascades at equal accuracy."""
