@@ -41,6 +41,7 @@ class Answer:
         calibrated: Whether that is fitted to known answers (a weaver's), not a judge's own word.
         energy_method: ``counter``, ``polled`` or ``estimated``; the window is the measurement,
             the calls' joules are shares of it.
+        counts: What the components counted, such as ``ranker.unparsed``; without zeros.
     """
 
     answer: str | None
@@ -52,6 +53,7 @@ class Answer:
     energy_method: str
     basis: str
     seconds: float
+    counts: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -125,6 +127,7 @@ def answer_one(
         energy_method=recorder.basis.method,
         basis=recorder.basis.label,
         seconds=window.seconds,
+        counts={what: times for what, times in context.counts.items() if times},
     )
 
 

@@ -174,7 +174,15 @@ def _replay(args: argparse.Namespace) -> int:
 def _ask(spec: PipelineSpec, args: argparse.Namespace, progress: Progress) -> Answer:
     refs = [spec.models[alias] for alias in spec.used_models()]
     zoo = load_zoo([ref.zoo for ref in refs if isinstance(ref, ZooModel)], args.zoo)
+    limits = {
+        alias: zoo[ref.zoo].max_model_len
+        for alias, ref in spec.models.items()
+        if isinstance(ref, ZooModel) and ref.zoo in zoo and not zoo[ref.zoo].remote
+    }
     programs = SandboxEngine(unsafe=args.unsafe_code)
+    # What cannot run is refused before a server is waited for.
+    spec.require_fitted()
+    spec.require_room(limits)
     if spec.runs_programs:
         programs.require()
     with ExitStack() as stack:
@@ -208,11 +216,7 @@ def _ask(spec: PipelineSpec, args: argparse.Namespace, progress: Progress) -> An
             recorder=Recorder(meter, basis_of(meter), own_pids=pool.pids),
             runner=runner,
             concurrency=args.concurrency,
-            limits={
-                alias: zoo[ref.zoo].max_model_len
-                for alias, ref in spec.models.items()
-                if isinstance(ref, ZooModel) and ref.zoo in zoo and not zoo[ref.zoo].remote
-            },
+            limits=limits,
             programs=programs,
             metered=all(isinstance(ref, ZooModel) or is_loopback(ref.base_url) for ref in refs),
         )
@@ -238,6 +242,9 @@ def _print_answer(answer: Answer) -> None:
     if answer.p_correct is not None:
         doubt = "" if answer.calibrated else " (not calibrated)"
         out.print(f"P(correct) {answer.p_correct:.3f}{doubt}")
+    if answer.counts:
+        counted = ", ".join(f"{what} {times}" for what, times in answer.counts.items())
+        out.print(f"counted: {counted}", markup=False)
     joules = "–" if answer.energy_j is None else f"{answer.energy_j:.2f} J"
     table = Table(title=f"{joules} in {answer.seconds:.1f} s (energy: {answer.basis})")
     for column in ("component", "model"):

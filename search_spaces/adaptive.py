@@ -26,7 +26,12 @@ WAYS = ("fixed", "sequential", "cascade", "route")
 STOPS = ("decided", "sure")
 ACCEPTS = ("confidence", "agreement", "score")
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-BY = ("learned",)
+BY: Mapping[str, Sequence[float]] = {
+    "learned": THRESHOLDS,
+    "words": (12, 24, 48),
+    "digits": (4, 6, 8),
+}
+"""What a route decides by → its thresholds: P(correct) of the first branch, or so many of them."""
 BATCH = 2
 """Samples that sequential sampling draws at a time."""
 VERIFIERS = ("consistency", "logprob", "length")
@@ -43,14 +48,14 @@ def suggest(
     stops: Sequence[str] = STOPS,
     accepts: Sequence[str] = ACCEPTS,
     thresholds: Sequence[float] = THRESHOLDS,
-    routes: Sequence[str] = BY,
+    routes: Mapping[str, Sequence[float]] = BY,
     verifiers: Sequence[str] = VERIFIERS,
 ) -> PipelineSpec:
     """Return one model's samples and their vote, or two such pipelines and who gets which.
 
     A stage or branch has a model, a style and a number of samples, 1 (greedy) among them.
     ``score`` accepts by the P(correct) of a weaver of `verifiers`. Routes decide by a learned
-    router, or by a feature of the question (then `thresholds` hold for that feature).
+    router, or by a feature of the question, each with thresholds of its own.
     """
     if unknown := set(ways) - set(WAYS):
         raise ValueError(f"no way {', '.join(sorted(unknown))}; there are {', '.join(WAYS)}")
@@ -65,7 +70,7 @@ def suggest(
     elif way == "cascade":
         layers, name = _cascade(make, accepts, thresholds, verifiers)
     else:
-        layers, name = _route(make, routes, thresholds)
+        layers, name = _route(make, routes)
     used = {alias for layer in layers for part in layer for alias in part.model_aliases()}
     models = {model: ZooModel(zoo=model) for model in zoo if model in used}
     return PipelineSpec(name=name, models=models, layers=tuple(layers))
@@ -141,12 +146,13 @@ def _cascade(
     return [(cascade,), *_vote(cascade.most_candidates(0))], told
 
 
-def _route(
-    make: _Maker, routes: Sequence[str], thresholds: Sequence[float]
-) -> tuple[list[Layer], str]:
+def _route(make: _Maker, routes: Mapping[str, Sequence[float]]) -> tuple[list[Layer], str]:
+    if not isinstance(routes, Mapping) or not routes or not all(routes.values()):
+        raise ValueError("routes: a mapping of what to decide by to its thresholds")
     cheap, dear = make.generator("first"), make.generator("second")
-    by = make.trial.suggest_categorical("by", list(routes)) if len(routes) > 1 else routes[0]
-    threshold = make.trial.suggest_categorical("threshold", list(thresholds))
+    choose = make.trial.suggest_categorical
+    by = choose("by", list(routes)) if len(routes) > 1 else next(iter(routes))
+    threshold = choose(f"{by}.threshold", list(routes[by]))
     branches = tuple(((one,), *_vote(one.samples)) for one in (cheap, dear))
     route = Route.model_validate(
         {"type": "route", "branches": branches, "by": by, "threshold": threshold}
@@ -166,7 +172,7 @@ def baselines(
     stops: Sequence[str] = STOPS,  # noqa: ARG001 - no baseline stops early
     accepts: Sequence[str] = ACCEPTS,  # noqa: ARG001
     thresholds: Sequence[float] = THRESHOLDS,  # noqa: ARG001
-    routes: Sequence[str] = BY,  # noqa: ARG001
+    routes: Mapping[str, Sequence[float]] = BY,  # noqa: ARG001
     verifiers: Sequence[str] = VERIFIERS,  # noqa: ARG001
 ) -> list[Baseline]:
     """Return each model alone and each model's plurality, in all styles, where `ways` has them."""

@@ -15,8 +15,9 @@ Where it departs from the publication:
 
 - Nothing is left out for being long. The publication counts 9,576 combinations, without those with
   more candidates than a fuser's context holds, and does not say which these are. Here texts that do
-  not fit are shortened and counted, and what does not pay loses; narrow `generators`, `samples` and
-  `fusers` to keep prompts short, and a study's budget to limit calls.
+  not fit are shortened and counted, and what does not pay loses. Nor is a pipeline
+  left out for its number of calls, as the published program can: narrow `generators`, `samples` and
+  `fusers` for both. (A study's budget ends the search, it does not choose pipelines.)
 - What chooses among candidates (ranker, verifier, unit tests) is left out where only one arrives:
   it would spend joules and change nothing. So one sample of one model, fused once, is one pipeline.
 - A point is added for each model answering once, greedily: what every pipeline is compared with,

@@ -1,10 +1,12 @@
 """Several models, each with its samples and style, then a way to make one answer of them.
 
 Finishes: ``vote`` (plurality), ``confident_vote`` (votes weighted by the writer's confidence),
-``rank`` (a listwise judge picks), ``verify`` (a judge filters, the rest votes), ``fuse`` (a model
-writes one answer out of all), ``critique`` (a critic comments, then a fuser writes), ``rank_fuse``
-(the published generate-rank-fuse recipe), ``weave`` (verifiers, fitted on known answers, say how
-likely each answer is correct).
+``rank`` (a listwise judge picks), ``tournament`` (a judge compares pairs), ``verify`` (a judge
+filters, the rest votes), ``score_vote`` and ``score_rank`` (a judge says how likely each is
+correct: that weighs the votes, or picks), ``fuse`` (a model writes one answer out of all),
+``critique`` and ``critique_each`` (a critic comments on all in one call, or on each in its own,
+then a fuser writes), ``rank_fuse`` (the published generate-rank-fuse recipe), ``weave``
+(verifiers, fitted on known answers, say how likely each answer is correct).
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +28,10 @@ from search_spaces.single import STYLES, style_name
 
 SAMPLES = (1, 2, 3, 4, 6, 8)
 TEMPERATURES = (0.3, 0.6, 0.9)
-FINISHES = ("vote", "confident_vote", "rank", "verify", "fuse", "critique", "rank_fuse", "weave")
+FINISHES = (
+    *("vote", "confident_vote", "rank", "tournament", "verify", "score_vote", "score_rank"),
+    *("fuse", "critique", "critique_each", "rank_fuse", "weave"),
+)
 VERIFIERS = {
     "free": ("consistency", "logprob", "length"),
     "judged": ("consistency", "logprob", "length", "judge(model={judge}, reads=answer)"),
@@ -131,14 +136,22 @@ def _finish(
         told += f" by {judge}"
     if finish == "rank":
         return [(Ranker(model=judge),)], told
+    if finish == "tournament":
+        return [(Ranker(model=judge, mode="pairwise"),)], told
     if finish == "verify":
         return [(Verifier(model=judge),), (Vote(),)], told
+    if finish in {"score_vote", "score_rank"}:
+        scored = Verifier(model=judge, threshold=0.0)  # which drops none
+        last = Vote(weight="score") if finish == "score_vote" else Ranker(mode="score")
+        return [(scored,), (last,)], told
     style = trial.suggest_categorical("fuse.style", list(styles))
     fuser = Fuser(model=judge, temperature=0.0, style=style, max_tokens=max(styles[style]))
     if len(styles) > 1:
         told += f" in {style}"
     if finish == "critique":
         return [(Critic(model=judge, max_tokens=128),), (fuser,)], told
+    if finish == "critique_each":
+        return [(Critic(model=judge, mode="pointwise", max_tokens=64),), (fuser,)], told
     if finish == "rank_fuse":
         return [(Ranker(model=judge, top_k=3),), (fuser,)], told
     return [(fuser,)], told

@@ -151,6 +151,7 @@ def test_without_a_candidate_there_is_no_answer_but_an_account():
     assert (answer.answer, answer.p_correct, answer.candidates) == (None, None, [])
     assert [(call.error, call.attempts) for call in answer.calls] == [("HTTP 500: overflow", 4)] * 2
     assert [call.energy_j for call in answer.calls] == [6.0, 6.0]
+    assert answer.counts == {"generation.failed": 2}
 
 
 def test_a_dead_server_is_an_error():
@@ -192,6 +193,7 @@ def test_the_json_has_what_the_format_says():
         "energy_method",
         "basis",
         "seconds",
+        "counts",
     }
     assert answer["candidates"][0].keys() == {"text", "answer", "score", "model"}
     assert answer["calls"][0].keys() >= {

@@ -184,6 +184,18 @@ def test_run_finds_models_in_a_folder_of_ones_own(
     assert "unknown model 'mine'" in one_line(capsys, "run", str(path), "What is 1 + 2 ?")
 
 
+def test_run_refuses_an_unfitted_pipeline_before_it_looks_for_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "{models: {m: {zoo: smollm2-135m}}, layers: [[{type: generator, model: m, samples: 2}], "
+        "[{type: weaver, verifiers: [length]}]]}"
+    )
+    monkeypatch.setattr("archon.cli.ZooPool", None)
+    assert "has no fitted numbers" in one_line(capsys, "run", str(path), "What is 1 + 2 ?")
+
+
 STUDY = """
 study: {name: sums, dir: out}
 task: {source: jsonl, path: sums.jsonl, scorer: numeric, sizes: {fit: 0, select: 16, test: 16}}

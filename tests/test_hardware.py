@@ -8,7 +8,8 @@ import textwrap
 
 import pytest
 
-from archon.hardware import describe, device, fingerprint, gpus
+from archon import hardware
+from archon.hardware import describe, device, fingerprint, gpus, native_dtype
 
 ASK = """
 import json
@@ -79,7 +80,7 @@ def test_without_a_driver_there_are_no_gpus(tmp_path):
 def test_a_fingerprint_is_text_that_stays_the_same():
     facts = fingerprint()
     assert facts == fingerprint()
-    assert facts.keys() >= {"cpu", "cores", "memory_gib", "os"}
+    assert facts.keys() >= {"cpu", "cpu_type", "cores", "memory_gib", "os"}
     assert all(isinstance(value, str) and value for value in facts.values())
     assert int(facts["cores"]) == len(os.sched_getaffinity(0))
     assert 0 < int(facts["memory_gib"]) < 100_000
@@ -91,6 +92,27 @@ def test_every_gpu_is_in_the_fingerprint():
         gpu["name"] for gpu in gpus()
     ]
     assert device() == ("cuda" if gpus() else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "on", "dtype"),
+    [
+        ("fpu avx avx2 fma", "cpu", "float32"),
+        ("avx2 avx512f avx512_vnni", "cpu", "float32"),
+        ("avx2 avx512f avx512_bf16", "cpu", "bfloat16"),
+        ("avx2 avx512f amx_bf16 amx_tile", "cpu", "bfloat16"),
+        ("fp asimd bf16 i8mm", "cpu", "bfloat16"),
+        ("", "cpu", "float32"),
+        ("avx2", "cuda", "bfloat16"),
+    ],
+)
+def test_models_are_computed_in_what_the_machine_has_instructions_for(
+    monkeypatch, flags, on, dtype
+):
+    monkeypatch.setattr(hardware, "device", lambda: on)
+    monkeypatch.setattr(hardware, "_cpu_info", lambda name: flags if name == "flags" else "1")
+    assert native_dtype() == dtype
+    assert fingerprint()["cpu_type"] == f"1-1-1-{dtype}"
 
 
 @pytest.mark.parametrize(

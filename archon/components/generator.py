@@ -11,6 +11,9 @@ from archon.components.state import State
 from archon.components.styles import STYLES
 from archon.engines.base import Request, Sampling
 
+MOST_SAMPLES = 1024
+"""Of one component and one question."""
+
 
 def require_variety(samples: int, temperature: float) -> None:
     """Raise ValueError where all samples would be the same."""
@@ -22,7 +25,7 @@ class Sampled(Component):
     """The settings shared by components that write candidates."""
 
     model: str
-    samples: int = Field(1, ge=1, le=1024)
+    samples: int = Field(1, ge=1, le=MOST_SAMPLES)
     temperature: float = Field(0.7, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(512, ge=1)

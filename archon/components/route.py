@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,9 +20,7 @@ from weaver.methods.supervised import logistic_regression
 Feature = Literal[
     "words", "characters", "numbers", "digits", "longest_number", "operators", "lines"
 ]
-FEATURES: tuple[Feature, ...] = (
-    *("words", "characters", "numbers", "digits", "longest_number", "operators", "lines"),
-)
+FEATURES: tuple[Feature, ...] = get_args(Feature)
 PENALTY_C = 1.0
 """Inverse strength of the router's L2 penalty."""
 DIGITS = 9
@@ -90,7 +88,7 @@ class Route(Nested):
 
     type: Literal["route"] = "route"
     branches: tuple[Layers, Layers]
-    by: Literal["learned"] | Feature
+    by: Literal["learned", Feature]
     threshold: float
     fitted: Router | None = None
 

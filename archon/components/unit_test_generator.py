@@ -1,7 +1,8 @@
 """The unit test generator: what a correct reply satisfies, by a model that reads the question."""
 
+import ast
 import json
-import re
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -39,8 +40,8 @@ class UnitTestGenerator(Component):
     Reads messages, writes unit tests; candidates stay as they are. Calls: `samples`. A reply is
     one JSON object (the schema goes with the request); one that is not, also because it was cut
     off or its call failed, gives no tests and counts as ``unit_test_generator.unparsed``. Equal
-    tests are kept once. A script that does not name the function it is to call says nothing, and
-    counts as ``unit_test_generator.pointless``.
+    tests are kept once. A script that does not call the function, or gives its name to something
+    else, says nothing of it, and counts as ``unit_test_generator.pointless``.
 
     Attributes:
         kind: ``assertions``: sentences, for an evaluator with a model to judge. ``python``:
@@ -124,6 +125,37 @@ def parse_tests(text: str, kind: TestKind) -> list[UnitTest] | None:
 
 
 def _says_something(test: UnitTest) -> bool:
+    """Return whether a test can tell one reply from another: a script calls the function, as it is.
+
+    One that gives the function's name to something else would be a test of that.
+    """
     if test.kind == "assertions":
         return True
-    return re.search(rf"\b{test.entry_point}\b", test.text) is not None
+    try:
+        nodes = list(ast.walk(ast.parse(test.text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    calls = any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == test.entry_point
+        for node in nodes
+    )
+    return calls and test.entry_point not in {name for node in nodes for name in _bound(node)}
+
+
+def _bound(node: ast.AST) -> Iterator[str | None]:
+    """Yield the names that a piece of a program gives a value to, or takes it from."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.arg(arg=name) | ast.ExceptHandler(name=name):
+            yield name
+        case ast.MatchAs(name=name) | ast.MatchStar(name=name) | ast.MatchMapping(rest=name):
+            yield name
+        case ast.alias(name=module, asname=name):
+            yield name or module.partition(".")[0]
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            yield from names

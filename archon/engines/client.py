@@ -30,7 +30,7 @@ UNREADABLE = (
     RecursionError,  # JSON nested without end
 )
 """What reading a reply can raise that is not what the protocol says."""
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LogProbability = Annotated[
     float, Field(le=1e-3, allow_inf_nan=False), AfterValidator(lambda value: min(value, 0.0))
@@ -90,7 +90,7 @@ class OpenAIEngine(Engine):
         self._retry = retry or RetryPolicy()
         self._vllm = vllm
         self._slots = asyncio.Semaphore(concurrency)
-        self._turns = turns
+        self.turns = turns
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key,
@@ -125,7 +125,7 @@ class OpenAIEngine(Engine):
         return await self._in_turn(body)
 
     async def _in_turn(self, body: Mapping[str, Any]) -> Completion:
-        async with self._slots, self._turns.of(self.identity) if self._turns else nullcontext():
+        async with self._slots, self.turns.of(self.identity) if self.turns else nullcontext():
             return await self._with_retries(body)
 
     async def _with_retries(self, body: Mapping[str, Any]) -> Completion:
@@ -202,7 +202,7 @@ class _Reply(BaseModel):
     completion_tokens: Count
     cached_tokens: Count | None
     ttft_s: Seconds | None
-    mean_logprob: LogProbability | None
+    logprobs: tuple[LogProbability, ...]
     top_logprobs: tuple[tuple[tuple[str, LogProbability], ...], ...] | None
 
 
@@ -226,10 +226,13 @@ def _read_reply(reply: ChatCompletion, latency_s: float, attempts: int) -> Compl
         completion_tokens=usage.completion_tokens,
         cached_tokens=details.cached_tokens if details else None,
         ttft_s=ttft_ms / 1000 if ttft_ms is not None else None,
-        mean_logprob=sum(token.logprob for token in tokens) / len(tokens) if tokens else None,
+        logprobs=tuple(token.logprob for token in tokens),
         top_logprobs=tops if any(tops) else None,
     )
-    return Completion(**dict(read), latency_s=latency_s, attempts=attempts)
+    told = dict(read)
+    logprobs = told.pop("logprobs")
+    mean = sum(logprobs) / len(logprobs) if logprobs else None
+    return Completion(**told, mean_logprob=mean, latency_s=latency_s, attempts=attempts)
 
 
 def _failed(finish_reason: str, error: str, attempts: int) -> Completion:

@@ -7,16 +7,22 @@ so the ledger stores and the price list charges it like any other call.
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import httpx
+from pydantic import Field, TypeAdapter
 
 from archon.engines.base import Completion, Sampling
-from archon.engines.client import OpenAIEngine
+from archon.engines.client import Count, OpenAIEngine
 from archon.errors import EngineError
 from archon.messages import Message
 
 Endpoint = Literal["classify", "score", "embeddings"]
+
+_COUNT = TypeAdapter(Count)
+_NUMBERS = TypeAdapter(
+    Annotated[list[Annotated[float, Field(strict=True, allow_inf_nan=False)]], Field(min_length=1)]
+)
 
 POOLED = Sampling(temperature=0.0, max_tokens=0)
 """The sampling of every pooling request: nothing is drawn."""
@@ -80,7 +86,7 @@ class PoolingEngine(OpenAIEngine):
         return Completion(
             text=_written(_numbers(self.endpoint, reply["data"][0])),
             finish_reason="stop",
-            prompt_tokens=int(reply["usage"]["prompt_tokens"]),
+            prompt_tokens=_COUNT.validate_python(reply["usage"]["prompt_tokens"]),
             completion_tokens=0,
             latency_s=time.monotonic() - sent,
             attempts=attempt,
@@ -99,7 +105,7 @@ def _content(endpoint: Endpoint, messages: tuple[Message, ...]) -> dict[str, Any
     }
 
 
-def _numbers(endpoint: Endpoint, data: Mapping[str, Any]) -> list[Any]:
+def _numbers(endpoint: Endpoint, data: Mapping[str, Any]) -> list[float]:
     match endpoint:
         case "classify":
             found = data["probs"]
@@ -107,9 +113,7 @@ def _numbers(endpoint: Endpoint, data: Mapping[str, Any]) -> list[Any]:
             found = [data["score"]]
         case "embeddings":
             found = data["embedding"]
-    if not found:
-        raise ValueError("no numbers in the reply")
-    return list(found)
+    return _NUMBERS.validate_python(found)
 
 
 def _written(numbers: Sequence[Any]) -> str:

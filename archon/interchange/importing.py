@@ -14,6 +14,15 @@ from archon.interchange.providers import Models
 from archon.interchange.published import read_published
 from archon.spec import AnyModel, PipelineSpec, first_problem
 
+WRITERS = {"generator", "fuser"}
+"""Types that put new candidates in the place of those that were criticised."""
+READERS = {"ranker", "fuser", "verifier"}
+"""Types whose published prompts show critiques wherever there are some."""
+STALE = (
+    "the published program shows it critiques of earlier candidates beside the new ones; here "
+    "critiques go with what they are about"
+)
+
 
 def import_config(
     text: str, where: str, *, models: Mapping[str, AnyModel], zoo: Zoo
@@ -36,7 +45,7 @@ def import_config(
     name, layers = read_published(text, where, notes)
     found = Models(models, zoo)
     parts: list[list[Part]] = []
-    criticised = False
+    criticised = stale = False
     for layer in layers:
         read = [
             Part(one.place, read_component(one, found, where, notes, criticised=criticised))
@@ -44,9 +53,18 @@ def import_config(
         ]
         parts.append(read)
         kinds = {part.component.type for part in read}
-        criticised = "critic" in kinds or (criticised and not kinds & {"generator", "fuser"})
+        if stale and kinds & READERS:
+            for part in read:
+                notes.add(part.place, STALE)
+        criticised, stale = (
+            "critic" in kinds or (criticised and not kinds & WRITERS),
+            "critic" not in kinds and (stale or (criticised and bool(kinds & WRITERS))),
+        )
     found.require_used(where)
-    parts = in_order(parts, notes)
+    try:
+        parts = in_order(parts, notes)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
     used = {alias for layer in parts for part in layer for alias in part.component.model_aliases()}
     try:
         spec = PipelineSpec(

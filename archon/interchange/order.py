@@ -6,7 +6,8 @@ from functools import reduce
 from itertools import pairwise
 
 from archon.components import Component
-from archon.components.generator import Sampled
+from archon.components.generator import MOST_SAMPLES, Sampled
+from archon.errors import UsageError
 from archon.interchange.notes import Notes
 from archon.spec import PipelineSpec
 
@@ -33,6 +34,9 @@ def in_order(layers: Layers, notes: Notes) -> Layers:
 
     What the published program computes and then never uses is left out; what nothing here can
     say is left as it stands, for the spec's own check to refuse.
+
+    Raises:
+        UsageError: Components that have to be one would draw too many samples.
     """
     layers = _from_last_generators(layers, notes)
     layers = _with_evaluators(layers, notes)
@@ -91,7 +95,7 @@ def _merged(layer: list[Part], notes: Notes) -> list[Part]:
     merged: list[Part] = []
     for part in layer:
         for index, before in enumerate(merged):
-            joined = _joined(before.component, part.component)
+            joined = _joined(before, part)
             if joined is not None:
                 merged[index] = Part(before.place, joined)
                 notes.add(part.place, f"left out: {before.place} draws its samples too")
@@ -101,14 +105,20 @@ def _merged(layer: list[Part], notes: Notes) -> list[Part]:
     return merged
 
 
-def _joined(one: Component, other: Component) -> Component | None:
+def _joined(before: Part, part: Part) -> Component | None:
     """Return what draws the samples of both, None where they differ in more than number."""
+    one, other = before.component, part.component
     if not isinstance(one, Sampled) or not isinstance(other, Sampled):
         return None
     settings = one.model_dump(exclude={"samples"})
     if settings != other.model_dump(exclude={"samples"}):
         return None
     samples = one.samples + other.samples if one.temperature else 1
+    if samples > MOST_SAMPLES:
+        raise UsageError(
+            f"{part.place}: draws the same samples as {before.place}, {samples} together; one "
+            f"component draws {MOST_SAMPLES} at most"
+        )
     return type(one).model_validate(settings | {"samples": samples})
 
 

@@ -13,7 +13,7 @@ from archon.metrics import Load, Sample
 from archon.pipeline import CallStore, Job
 from archon.pipeline.pricing import Pricer
 from archon.progress import Progress
-from archon.search.calibrate import calibrate
+from archon.search.calibrate import calibrate, load_prices, price_key
 from archon.search.config import StudyConfig, load_config
 from archon.search.confirm import Confirmation
 from archon.search.evaluate import Evaluator
@@ -111,15 +111,7 @@ def measure(
     config = _config(plan, folder)
     with open_rig(config, folder, progress, pool=pool, meter=meter) as rig:
         progress.say(f"energy: {rig.basis.label}")
-        prices = calibrate(
-            rig.generator,
-            list(rig.identities.values()),
-            fingerprint(),
-            repeats=config.calibration.repeats,
-            idle_seconds=config.calibration.idle_seconds,
-            seed=plan.seed,
-            tell=lambda what, done: progress.show("calibration", what, done=done),
-        )
+        prices = _prices(plan, config, rig, progress)
         load = Load(config.target.rate, prices.idle_watts)
         kinds = [_Kind(plan, kind, folder, rig, prices, load, progress) for kind in plan.kinds]
         for kind in kinds:
@@ -230,6 +222,27 @@ class _Kind:
         self.calls += len(jobs)
         self.progress.show(f"samples, {self.kind.title}", f"{len(jobs)} calls")
         self.rig.generator.phase(self.store, model, jobs, f"select: {self.kind.title}")
+
+
+def _prices(plan: Plan, config: StudyConfig, rig: Rig, progress: Progress) -> PriceList:
+    """Return the price list in the ledger, calibrated if there is none."""
+    models, facts, ledger = list(rig.identities.values()), fingerprint(), rig.generator.ledger
+    key = price_key(models, facts, rig.basis, plan.concurrency, config.energy.coefficients)
+    known = load_prices(ledger, key)
+    if known is not None:
+        rig.generator.ready(models)
+        return known
+    prices = calibrate(
+        rig.generator,
+        models,
+        facts,
+        repeats=config.calibration.repeats,
+        idle_seconds=config.calibration.idle_seconds,
+        seed=plan.seed,
+        tell=lambda what, done: progress.show("calibration", what, done=done),
+    )
+    ledger.save_prices(key, prices.to_json())
+    return prices
 
 
 def task_config(plan: Plan, kind: Kind) -> TaskConfig:

@@ -9,6 +9,7 @@ from playing import MESSAGES, MODELS, candidate, completion, converse, failed
 
 from archon.components import COMPONENTS, State
 from archon.components.room import tokens_over
+from archon.components.route import Router
 from archon.components.state import UnitTest
 from archon.engines.base import Completion
 from archon.spec import parse_spec
@@ -17,20 +18,30 @@ TESTS = {"type": "unit_test_generator", "model": "m"}
 GENERATOR = {"type": "generator", "model": "m", "samples": 3}
 VERIFIER = {"type": "verifier", "model": "m"}
 
+CASCADE = {
+    "type": "cascade",
+    "stages": [[[GENERATOR]], [[GENERATOR | {"temperature": 0.1}]]],
+    "thresholds": [0.6],
+}
+ROUTE = {
+    "type": "route",
+    "branches": [[[GENERATOR]], [[GENERATOR | {"style": "steps"}], [VERIFIER]]],
+}
+ROUTER = Router.fit([[5, 20, 2, 3, 2, 1, 1], [9, 40, 3, 6, 2, 2, 1]], [True, False]).model_dump()
+
 WAYS = [
     GENERATOR,
     {"type": "sequential", "model": "m", "samples": 3, "batch": 1},
+    {"type": "sequential", "model": "m", "samples": 4, "batch": 1, "stop_when": "sure"},
     {
         "type": "cascade",
         "stages": [[[GENERATOR], [VERIFIER]], [[GENERATOR | {"temperature": 0.1}]]],
         "thresholds": [0.6],
     },
-    {
-        "type": "route",
-        "branches": [[[GENERATOR]], [[GENERATOR | {"style": "steps"}], [VERIFIER]]],
-        "by": "words",
-        "threshold": 3,
-    },
+    CASCADE | {"accept": "agreement"},
+    CASCADE | {"accept": "confidence", "keep": True},
+    ROUTE | {"by": "words", "threshold": 3},
+    ROUTE | {"by": "learned", "threshold": 0.5, "fitted": ROUTER},
     {"type": "fuser", "model": "m", "samples": 2, "max_words": 30, "max_tokens": 99},
     {"type": "critic", "model": "m"},
     {"type": "critic", "model": "m", "mode": "pointwise"},
@@ -45,13 +56,15 @@ WAYS = [
     {"type": "unit_test_evaluator"},
     {"type": "vote"},
     {"type": "vote", "weight": "score"},
+    {"type": "vote", "weight": "confidence"},
     {"type": "weaver", "verifiers": ["length", "judge(model=m)", "pairwise(model=m)"]},
 ]
 """Each way of working of each type."""
 
 
 def told(way):
-    return " ".join([way["type"], *(str(way[k]) for k in ("mode", "kind") if k in way)])
+    named = ("mode", "kind", "accept", "by", "weight", "stop_when")
+    return " ".join([way["type"], *(str(way[name]) for name in named if name in way)])
 
 
 def made(way):
@@ -62,8 +75,7 @@ def reads_candidates(way):
     return not (made(way).first or made(way).writes_tests)
 
 
-KNOWN = [one for one in WAYS if one["type"] in COMPONENTS]
-every_one = pytest.mark.parametrize("way", KNOWN, ids=told)
+every_one = pytest.mark.parametrize("way", WAYS, ids=told)
 
 ARRIVING = (
     candidate("a", score=0.5, critique="too short"),
@@ -96,10 +108,10 @@ def nonsense(_request):
 
 
 def test_every_registered_type_is_here():
-    assert set(COMPONENTS) <= {way["type"] for way in WAYS}
+    assert set(COMPONENTS) == {way["type"] for way in WAYS}
 
 
-@pytest.mark.parametrize("way", list(filter(reads_candidates, KNOWN)), ids=told)
+@pytest.mark.parametrize("way", list(filter(reads_candidates, WAYS)), ids=told)
 def test_without_candidates_nothing_is_asked_and_nothing_comes(way):
     played = go(way, nonsense, State("q1", MESSAGES, (), UNIT_TESTS))
     assert played.candidates == ()

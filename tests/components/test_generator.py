@@ -4,7 +4,7 @@ from playing import MESSAGES, MODELS, completion, failed, play
 from archon.components import Context, Drawn, State
 from archon.components.generator import Generator
 from archon.components.styles import STYLES
-from archon.engines.base import Sampling
+from archon.engines.base import Completion, Sampling
 from archon.messages import Message
 from archon.tasks import FreeTask
 
@@ -50,9 +50,11 @@ def test_a_failed_call_yields_no_candidate_and_is_counted():
     assert nothing.counts == {"generation.failed": 2}
 
 
-def test_an_empty_text_is_a_candidate_without_an_answer():
-    (one,) = play(Generator(model="m"), replies=[""]).candidates
-    assert (one.text, one.answer, one.raw_answer) == ("", None, None)
+def test_a_blank_reply_is_no_candidate_one_cut_off_is_and_both_are_counted():
+    replies = ["", " \n", Completion("It is 4", "length", 5, 2), "It is 5"]
+    played = play(Generator(model="m", samples=4), replies=replies)
+    assert [one.text for one in played.candidates] == ["It is 4", "It is 5"]
+    assert played.counts == {"generation.empty": 2, "generation.truncated": 1}
 
 
 def test_confidence_is_the_mean_probability_of_the_tokens():
@@ -72,7 +74,7 @@ def test_fewer_samples_of_a_longer_draw_are_its_first():
         with pytest.raises(StopIteration) as stop:
             steps.send([drawn])
         assert [candidate.text for candidate in stop.value.value] == texts
-    assert context.counts == {"generation.failed": 2}
+    assert context.counts == {"generation.failed": 1}  # it is one call
 
 
 def test_the_prompt_of_a_query_is_made_once():

@@ -130,7 +130,7 @@ def with_logprob(logprob, token="4"):
     return with_choice(logprobs={"content": [top | {"top_logprobs": [top]}], "refusal": None})
 
 
-ODD_COUNTS = [-3, 1.5, "7", [1], True, None]
+ODD_COUNTS = [-3, 1.5, "7", [1], True, None, 2**31]
 
 
 # What is sent

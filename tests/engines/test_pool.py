@@ -16,6 +16,7 @@ from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import ZooEntry
 from archon.engines.zoo import identity as zoo_identity
 from archon.errors import UsageError
+from archon.hardware import native_dtype
 
 SMALL = ScriptedEngine("identity of small", lambda *_: "4", prefix_block=16)
 BIG = ScriptedEngine("identity of big", lambda *_: "4")
@@ -192,6 +193,6 @@ def test_facts_of_a_server_of_ours(tmp_path, monkeypatch, args, weights, told):
     facts = pool.facts(identity)
     assert facts["engine"] == "vLLM 0.32.0 on cpu"
     assert facts["weights"] == "hub owner/name, c0ffee"
-    assert (facts["dtype"], facts["max_model_len"]) == ("bfloat16", "512")
+    assert (facts["dtype"], facts["max_model_len"]) == (native_dtype(), "512")
     assert facts["quantisation"] == told
     assert "--max-model-len 512" in facts["arguments"]

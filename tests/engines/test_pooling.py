@@ -166,7 +166,11 @@ def test_a_pooling_model_cannot_be_asked_to_write(server):
         (200, {"usage": USAGE}, {}),
         (200, {"data": [], "usage": USAGE}, {}),
         (200, {"data": [{"probs": [0.5]}]}, {}),
-        (200, {"data": [{"probs": [0.5]}], "usage": {"prompt_tokens": None}}, {}),
+        *(
+            (200, {"data": [{"probs": [0.5]}], "usage": {"prompt_tokens": tokens}}, {})
+            for tokens in (None, "7", 1.5, -3, True)
+        ),
+        (200, reply(probs=[True, False]), {}),
         (200, reply(probs=[]), {}),
         (200, reply(probs=["high"]), {}),
         (200, reply(probs=0.5), {}),

@@ -127,7 +127,7 @@ def test_models_on_this_machines_cores_share_their_turns_and_others_do_not(tmp_p
     def sharing(device):
         pool = ZooPool(zoo, device=device, concurrency=4, log_dir=tmp_path, tell=str)
         pool.start([pool.identity(name) for name in zoo])
-        return [pool.engine(pool.identity(name))._turns for name in zoo]
+        return [pool.engine(pool.identity(name)).turns for name in zoo]
 
     near, nearer, far = sharing("cpu")
     assert near is nearer is not None

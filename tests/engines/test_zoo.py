@@ -7,6 +7,7 @@ import pytest
 
 from archon.engines.zoo import HubSource, WheelSource, ZooEntry, identity, load_zoo
 from archon.errors import UsageError
+from archon.hardware import native_dtype
 
 SHA = "ab" * 32
 LOCAL = f"""
@@ -146,3 +147,12 @@ def test_identity_ignores_names_and_what_only_changes_speed() -> None:
     assert (
         identity(entry(serving={"cpu": {"env": {"A": "1"}, "prefix_block": 32}}), WEIGHTS) == base
     )
+
+
+@pytest.mark.parametrize("settings", [{}, {"dtype": "auto"}])
+def test_a_number_type_left_open_is_what_the_machine_computes_in(
+    settings: dict[str, str],
+) -> None:
+    open_, named = entry(**settings), entry(dtype=native_dtype())
+    assert open_.dtype == native_dtype()
+    assert identity(open_, WEIGHTS) == identity(named, WEIGHTS)

@@ -54,7 +54,7 @@ def test_zoo_entries_that_do_not_chat_do_not_count():
 
 
 def test_of_several_zoo_entries_none_is_guessed():
-    twin = ZooEntry(name="twin", sources=(HubSource(hub=HUB),), dtype="float32")
+    twin = ZooEntry(name="twin", sources=(HubSource(hub=HUB),), dtype="float16")
     text = config([bare("generator", HUB, "vLLM")])
     with pytest.raises(UsageError, match="zoo entries of it are smollm2-135m, twin; say what"):
         import_config(text, "x.json", models={}, zoo={**ZOO, "twin": twin})

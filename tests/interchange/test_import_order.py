@@ -1,8 +1,9 @@
 """Published pipelines that break the order rules: what they become, so that they say the same."""
 
 import pytest
-from published_parts import bare, config, imported, kinds, refused
+from published_parts import bare, config, imported, kinds, part, refused
 
+from archon.interchange.importing import STALE
 from archon.interchange.providers import PAIRRM
 from archon.spec import ZooModel
 
@@ -141,6 +142,31 @@ def test_an_order_that_follows_the_rules_stays(layers):
 )
 def test_what_says_nothing_that_can_be_said_here_is_refused_with_its_place(layers, told):
     assert refused(config(*layers)).startswith(told)
+
+
+def test_twins_that_would_draw_more_than_one_component_may_are_refused_with_their_place():
+    many = part("generator", samples=1000)
+    told = refused(config([many, many], [FUSER]))
+    assert told.startswith("layers[0][1]: draws the same samples as layers[0][0], 2000 together")
+
+
+@pytest.mark.parametrize(
+    ("layers", "stale"),
+    [
+        ([[FIVE], [CRITIC], [FUSER, FUSER | {"temperature": 0.1}], [FUSER]], ["layers[3][0]"]),
+        (
+            [[FIVE], [CRITIC], [FUSER | {"samples": 3}], [RANKER], [VERIFIER]],
+            ["layers[3][0]", "layers[4][0]"],
+        ),
+        ([[FIVE], [CRITIC], [RANKER], [FUSER]], []),
+        ([[FIVE], [CRITIC], [FUSER | {"samples": 3}], [CRITIC], [RANKER]], []),
+        ([[FIVE], [FUSER | {"samples": 3}], [RANKER]], []),
+    ],
+)
+def test_critiques_of_earlier_candidates_that_are_not_shown_here_are_noted(layers, stale):
+    _, notes = imported(*layers)
+    told = [note for note in notes if note.endswith(STALE)]
+    assert told == ([f"{', '.join(stale)}: {STALE}"] if stale else [])
 
 
 def test_places_are_those_of_the_file_though_layers_went():

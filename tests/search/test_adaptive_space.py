@@ -21,13 +21,14 @@ def test_it_holds_the_product_of_its_axes() -> None:
     ways = {
         "fixed": models * len(samples),
         "sequential": models * 1 * 2,  # only 4 samples can be drawn in steps of 2; two stops
-        "route": (models * len(samples)) ** 2 * len(thresholds),
+        "route": (models * len(samples)) ** 2 * (2 + 3),
         "cascade": sum(
             len(list(product(range(models), firsts, range(models), samples, thresholds)))
             for firsts in (samples, [2, 4], samples)  # confidence, agreement, score
         ),
     }
     axes = {"styles": STYLES, "samples": [2, 4], "thresholds": thresholds}
+    axes["routes"] = {"learned": thresholds, "words": [5, 10, 20]}
     for way, count in ways.items():
         space = Space("adaptive", ["a", "b"], axes | {"ways": [way]})
         specs = [space.at(point) for point in space.enumerate()]
@@ -58,12 +59,35 @@ def test_an_unknown_way_is_refused() -> None:
         Space("adaptive", ["a"], {"ways": ["escape"]})
 
 
+@pytest.mark.parametrize(
+    ("routes", "told"),
+    [
+        ({}, "routes: a mapping"),
+        (["learned"], "routes: a mapping"),
+        ({"colour": [3]}, "'words', 'characters'"),
+        ({"learned": [1.5]}, "threshold 1.5: a probability"),
+        ({"words": []}, "routes"),
+    ],
+)
+def test_routes_that_cannot_be_are_refused_in_one_line(routes: object, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Space("adaptive", ["a"], {"samples": [2], "ways": ["route"], "routes": routes})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_study_of_each_way_ends_confirmed(tmp_path: Path, way: str) -> None:
     world = World(tmp_path, {"small": Nature(0.5, 3), "big": Nature(0.9, 40)})
     outcome = world.run(
         space="adaptive",
-        axes={"styles": STYLES, "samples": [4], "thresholds": [0.5], "ways": ["fixed", way]},
+        axes={
+            "styles": STYLES,
+            "samples": [4],
+            "thresholds": [0.5],
+            "routes": {"learned": [0.5], "digits": [4]},
+            "ways": ["fixed", way],
+        },
         task__sizes={"fit": 16, "select": 16, "test": 16},
         objective={"metric": "ipj"},
         confirm__repeats=1,

@@ -294,7 +294,10 @@ def test_a_profile_of_this_machine_gives_its_prices() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"facts": LAPTOP}, r"is of another machine \(.*cpu, cores.* differ\).* --device FILE"),
+        (
+            {"facts": LAPTOP},
+            r"is of another machine \(.*cpu, cpu_type, cores.* differ\).* --device FILE",
+        ),
         ({"facts": fingerprint() | {"vllm": "9"}}, r"another machine \(vllm differ"),
         (
             {"profile": device_profile({"small": STUDYS}, basis="gpu")},

@@ -17,8 +17,9 @@ from search_spaces import ensemble, single
 
 STYLES = {"number_only": [8], "steps": [48, 96]}
 ASKS = 3  # (style, limit) pairs in STYLES
-VOTES, JUDGES = ["vote", "confident_vote"], ["rank", "verify"]
-FUSES = ["fuse", "critique", "rank_fuse"]
+VOTES = ["vote", "confident_vote"]
+JUDGES = ["rank", "tournament", "verify", "score_vote", "score_rank"]
+FUSES = ["fuse", "critique", "critique_each", "rank_fuse"]
 
 
 def weaves(zoo: Sequence[str]) -> int:
@@ -29,6 +30,10 @@ def weaves(zoo: Sequence[str]) -> int:
 def small_ensemble(zoo: Sequence[str], **axes: Any) -> Space:
     given = {"styles": STYLES, "samples": [1, 2, 4], "temperatures": [0.3, 0.9]}
     return Space("ensemble", zoo, given | axes)
+
+
+def test_every_finish_is_counted_below() -> None:
+    assert {*VOTES, *JUDGES, *FUSES, "weave"} == set(ensemble.FINISHES)
 
 
 def points(space: Space) -> list[PipelineSpec]:
