@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ from openai.types.chat import ChatCompletion
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from archon.engines.base import Completion, Engine, Sampling
-from archon.engines.turns import Turns
 from archon.errors import EngineError
 from archon.messages import Message
 
@@ -64,8 +63,6 @@ class OpenAIEngine(Engine):
         concurrency: Most requests in flight; further ones wait.
         deadline_s: Hard limit for one attempt, connection to last byte.
         vllm: Whether the server is vLLM, which takes a ``cache_salt``; others may refuse it.
-        turns: Shared by the models that share processor cores; waiting for a turn is no part of a
-            call's latency, nor of its deadline.
     """
 
     def __init__(
@@ -80,7 +77,6 @@ class OpenAIEngine(Engine):
         prefix_block: int = 0,
         retry: RetryPolicy | None = None,
         vllm: bool = False,
-        turns: Turns | None = None,
     ) -> None:
         self.base_url = base_url
         self.model = model
@@ -90,7 +86,6 @@ class OpenAIEngine(Engine):
         self._retry = retry or RetryPolicy()
         self._vllm = vllm
         self._slots = asyncio.Semaphore(concurrency)
-        self.turns = turns
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key,
@@ -122,10 +117,7 @@ class OpenAIEngine(Engine):
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if self._vllm:
             body["extra_body"] = {"cache_salt": salt}
-        return await self._in_turn(body)
-
-    async def _in_turn(self, body: Mapping[str, Any]) -> Completion:
-        async with self._slots, self.turns.of(self.identity) if self.turns else nullcontext():
+        async with self._slots:
             return await self._with_retries(body)
 
     async def _with_retries(self, body: Mapping[str, Any]) -> Completion:

@@ -13,7 +13,6 @@ from archon.engines.client import OpenAIEngine, is_loopback
 from archon.engines.fetch import LocalModel, resolve
 from archon.engines.pooling import PoolingEngine
 from archon.engines.programs import SandboxEngine
-from archon.engines.turns import Turns
 from archon.engines.vllm_command import installed_version
 from archon.engines.vllm_server import VllmServer
 from archon.engines.zoo import Device, Zoo, ZooEntry
@@ -140,8 +139,6 @@ def require_metered(zoo: Zoo) -> None:
 class ZooPool(ModelPool):
     """Zoo models: local ones behind vLLM servers of ours, remote ones behind their endpoint.
 
-    Models that share this machine's cores answer in turns (see `Turns`).
-
     Args:
         zoo: The models this run may use.
         device: ``cpu`` or ``cuda``.
@@ -171,7 +168,6 @@ class ZooPool(ModelPool):
         self._names: dict[str, str] = {}
         self._servers: dict[str, VllmServer] = {}
         self._engines: dict[str, Engine] = {self.programs.identity: self.programs}
-        self._turns = Turns()
 
     def identity(self, name: str) -> str:
         """See `ModelPool.identity`."""
@@ -298,8 +294,6 @@ class ZooPool(ModelPool):
             place = (self._servers[name].base_url, name, identity)
             options = {"prefix_block": self.prefix_blocks()[identity], "vllm": True}
         options["concurrency"] = self._concurrency
-        here = entry.base_url is None or is_loopback(entry.base_url)
-        options["turns"] = self._turns if here and self._device == "cpu" else None
         if entry.endpoint == "chat":
             return OpenAIEngine(*place, **options)
         return PoolingEngine(*place, entry.endpoint, **options)

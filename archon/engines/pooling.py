@@ -73,7 +73,8 @@ class PoolingEngine(OpenAIEngine):
         body: dict[str, Any] = {"model": self.model, **_content(self.endpoint, messages)}
         if self._vllm:
             body["cache_salt"] = salt
-        return await self._in_turn(body)
+        async with self._slots:
+            return await self._with_retries(body)
 
     async def _once(self, body: Mapping[str, Any], attempt: int) -> Completion:
         # vLLM serves /classify at the root only.
